@@ -1,0 +1,122 @@
+"""The release: its record (kept in the collection's description) and the snapshot that the data plane runs on."""
+
+from typing import Literal
+
+import orjson
+from pydantic import ValidationError
+
+from search_plane.release.identity import EncoderIdentity, Frozen, canonical_sha256
+
+RECORD_KIND = "semanticsearch.io/release.v1"
+
+ID_FIELD = "id"
+VECTOR_FIELD = "dense"
+HASH_FIELD = "content_hash"
+MAX_ID_LENGTH = 128
+
+
+class HnswIndex(Frozen):
+    """HNSW build parameters (Milvus: M, efConstruction) and the metric the vectors are compared by."""
+
+    metric: Literal["COSINE", "IP", "L2"] = "COSINE"
+    m: int = 64
+    ef_construction: int = 200
+
+
+class ReleaseRecord(Frozen):
+    """One immutable release as it is written into its collection; enough to rebuild the status from Milvus alone."""
+
+    kind: Literal["semanticsearch.io/release.v1"] = RECORD_KIND
+    namespace: str
+    index: str
+    release: str
+    encoder: EncoderIdentity
+    hnsw: HnswIndex
+    shards: int
+
+    def to_description(self) -> str:
+        """JSON for the collection's description."""
+        return orjson.dumps(self.model_dump()).decode()
+
+    @classmethod
+    def from_description(cls, description: str) -> "ReleaseRecord | None":
+        """The record in a collection's description; None when the collection is not one of ours."""
+        if RECORD_KIND not in description:
+            return None
+        try:
+            return cls.model_validate_json(description)
+        except ValidationError:
+            return None
+
+
+def release_name(encoder: EncoderIdentity, hnsw: HnswIndex, shards: int) -> str:
+    """`r-<8 hex>`: equal for equal content, so that a restarted operator finds its own work again."""
+    return "r-" + canonical_sha256([encoder.fingerprint(), hnsw.model_dump(), shards])[:8]
+
+
+def collection_name(namespace: str, index: str, release: str) -> str:
+    """Physical collection name: letters, digits and underscores only, as Milvus demands."""
+    return f"{alias_name(namespace, index)}_{release.replace('-', '_')}"
+
+
+def alias_name(namespace: str, index: str) -> str:
+    """The alias that people and tools may use; queries never do. `--` keeps a-b/c and a/b-c apart."""
+    return f"{_plain(namespace)}__{_plain(index)}"
+
+
+def _plain(name: str) -> str:
+    """A DNS label as a Milvus name: a leading digit is not allowed there, nor are dashes and dots."""
+    text = name.replace("-", "_").replace(".", "_")
+    return f"n{text}" if text[0].isdigit() else text
+
+
+class MilvusTarget(Frozen):
+    """Where the vectors are. `uri` such as http://milvus.stores.svc:19530; deadlines in seconds."""
+
+    uri: str
+    database: str = "default"
+    collection: str
+    metric: Literal["COSINE", "IP", "L2"] = "COSINE"
+    ef: int = 128
+    credentials_dir: str | None = None
+
+
+class CatalogueFields(Frozen):
+    """Names of the catalogue's document fields. `updated_at` may be absent in a catalogue that does not keep it."""
+
+    id: str = "sku"
+    title: str = "title"
+    brand: str = "brand"
+    category: str = "category"
+    price: str = "price"
+    stock: str = "stock"
+    updated_at: str = "updated_at"
+
+
+class CatalogueTarget(Frozen):
+    """Where the catalogue is. `filter` is a Lucene query string restricting which documents exist for search."""
+
+    url: str
+    index: str
+    fields: CatalogueFields = CatalogueFields()
+    filter: str = ""
+    credentials_dir: str | None = None
+    ca_file: str | None = None
+
+
+class ReleaseSnapshot(Frozen):
+    """All that a gateway or a job needs to serve or fill one release; mounted as /etc/search/release.json."""
+
+    namespace: str
+    index: str
+    release: str
+    fingerprint: str
+    encoder: EncoderIdentity
+    encoder_url: str
+    milvus: MilvusTarget
+    catalogue: CatalogueTarget
+    top_k: int = 100
+
+    def to_json(self) -> str:
+        """Canonical JSON: the same snapshot is always the same text."""
+        return orjson.dumps(self.model_dump(), option=orjson.OPT_SORT_KEYS).decode()
