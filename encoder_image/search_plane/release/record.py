@@ -60,14 +60,17 @@ def collection_name(namespace: str, index: str, release: str) -> str:
 
 
 def alias_name(namespace: str, index: str) -> str:
-    """The alias that people and tools may use; queries never do. `--` keeps a-b/c and a/b-c apart."""
+    """The alias that people and tools may use; queries never do.
+
+    Unique because an index name holds no `--` (a rule of the CRD), so the last `__` divides the two names.
+    """
     return f"{_plain(namespace)}__{_plain(index)}"
 
 
 def _plain(name: str) -> str:
-    """A DNS label as a Milvus name: a leading digit is not allowed there, nor are dashes and dots."""
-    text = name.replace("-", "_").replace(".", "_")
-    return f"n{text}" if text[0].isdigit() else text
+    """A DNS label as a Milvus name, which has no dashes and no leading digit (a label has no leading dash)."""
+    text = name.replace("-", "_")
+    return f"_{text}" if text[0].isdigit() else text
 
 
 class MilvusTarget(Frozen):
