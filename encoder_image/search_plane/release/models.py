@@ -13,8 +13,8 @@ from search_plane.release.identity import Frozen, Pooling
 class KnownModel(Frozen):
     """Properties of one model.
 
-    `dimension` counts float32 components; `max_tokens` counts tokens, special ones included, after which a text
-    is cut; the prefixes are put before a query or a document before it is tokenised.
+    `dimension` counts float32 components; `max_tokens` counts tokens, special ones included, after which a
+    text is cut; the prefixes are put before a query or a document before it is tokenised.
     """
 
     name: str
@@ -27,22 +27,26 @@ class KnownModel(Frozen):
     source: str
 
 
+# The card says that much of the training data is for research only, so the models are too; there is no other
+# licence. Whoever sells with it decides with a lawyer, or names another model.
+_M3E_LICENCE = "research only, by the model card"
+
 _MODELS = (
     KnownModel(
         name="m3e-base",
         dimension=768,
         pooling="mean",
         max_tokens=512,
-        licence="not stated by the authors as open for commerce: the card says that training data is for research only",
-        source="model card moka-ai/m3e-base (110M parameters, 768 dimensions); sentence-transformers mean pooling",
+        licence=_M3E_LICENCE,
+        source="model card moka-ai/m3e-base (110M parameters, 768 dimensions); mean pooling",
     ),
     KnownModel(
         name="m3e-small",
         dimension=512,
         pooling="mean",
         max_tokens=512,
-        licence="not stated by the authors as open for commerce: the card says that training data is for research only",
-        source="model card moka-ai/m3e-small (24M parameters, 512 dimensions); sentence-transformers mean pooling",
+        licence=_M3E_LICENCE,
+        source="model card moka-ai/m3e-small (24M parameters, 512 dimensions); mean pooling",
     ),
     KnownModel(
         name="multilingual-e5-base",
@@ -60,9 +64,9 @@ _MODELS = (
         pooling="mean",
         max_tokens=128,
         licence="Apache-2.0",
-        source="model card shibing624/text2vec-base-chinese: max_seq_length 128, mean pooling, 768 dimensions",
+        source="model card shibing624/text2vec-base-chinese: at most 128 tokens, mean pooling, 768",
     ),
-    # The card's query instruction is optional since v1.5; it is left out, because few points of recall depend on it.
+    # The card's query instruction is optional since v1.5; without it the query costs 15 tokens less.
     KnownModel(
         name="bge-small-zh-v1.5",
         dimension=512,
