@@ -1,0 +1,115 @@
+"""What a job tells others: progress while it runs, a report when it ends. Imported by the operator too."""
+
+from datetime import datetime
+from typing import Final, Literal
+
+import orjson
+from pydantic import Field, ValidationError
+
+from search_plane.release.identity import Frozen
+
+REPORT_KIND: Final = "semanticsearch.io/job-report.v1"
+
+# The kubelet keeps at most 4096 bytes of a termination message; see "Determine the Reason for Pod Failure".
+MAX_MESSAGE_BYTES = 4000
+
+EXIT_SUCCESS = 0
+EXIT_RETRYABLE = 1
+EXIT_CONFIGURATION = 2
+EXIT_EMPTY_CATALOGUE = 3
+EXIT_TERMINATED = 143
+
+Phase = Literal["Starting", "Scanning", "Reconciling", "Flushing", "Done", "Failed"]
+
+# Machine-readable reasons of a report; a condition in the index's status carries the same word.
+Reason = Literal[
+    "Completed",
+    "EmptyCatalogue",
+    "FingerprintMismatch",
+    "EncoderUnavailable",
+    "EncoderRefused",
+    "CatalogueUnavailable",
+    "CatalogueRefused",
+    "VectorStoreUnavailable",
+    "VectorStoreRefused",
+    "NeverEqual",
+    "Terminated",
+    "InvalidRelease",
+    "InternalError",
+]
+
+
+class BadDocument(Frozen):
+    """A document that cannot be indexed. `id` is cut to 128 characters; `reason` is one sentence."""
+
+    id: str
+    reason: str
+
+
+class JobProgress(Frozen):
+    """Where a running job stands. Counts are documents.
+
+    `done` of `total` are settled, whatever happened to them. `rows_per_second` is over a
+    recent window; `eta_seconds` is None while nothing can be said about it.
+    """
+
+    phase: Phase = "Starting"
+    done: int = 0
+    total: int = 0
+    embedded: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+    failed: int = 0
+    rows_per_second: float = 0.0
+    eta_seconds: float | None = None
+    started_at: datetime
+
+
+class JobReport(Frozen):
+    """How a job ended; written as the container's termination message.
+
+    `rows` is how many rows the collection holds by the last ID check; `id_sets_equal` is true only when the
+    digests of catalogue and collection agreed; `bad` names the first bad documents, `failed` counts all.
+    """
+
+    kind: Literal["semanticsearch.io/job-report.v1"] = REPORT_KIND
+    result: Literal["Succeeded", "Failed"]
+    reason: Reason
+    message: str
+    release: str
+    rows: int = 0
+    embedded: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+    failed: int = 0
+    bad: tuple[BadDocument, ...] = Field(default=())
+    id_sets_equal: bool = False
+    duration_seconds: float = 0.0
+    rows_per_second: float = 0.0
+    finished_at: datetime
+
+    def to_termination_message(self, limit: int = MAX_MESSAGE_BYTES) -> str:
+        """JSON of at most `limit` bytes: trims `bad` from its end, then cuts `message`, until it fits."""
+        report = self
+        while len(encoded := orjson.dumps(report.model_dump(mode="json"))) > limit:
+            if report.bad:
+                report = report.model_copy(update={"bad": report.bad[:-1]})
+            elif report.message:
+                kept = report.message.encode()[
+                    : max(0, len(report.message.encode()) - (len(encoded) - limit) - 3)
+                ]
+                shorter = kept.decode(errors="ignore")
+                report = report.model_copy(update={"message": shorter + "…" if shorter else ""})
+            else:
+                raise ValueError(f"a report without names and message is still over {limit} bytes")
+        return encoded.decode()
+
+    @classmethod
+    def from_termination_message(cls, text: str) -> "JobReport | None":
+        """The report in a container's termination message; None when it holds something else or nothing."""
+        if REPORT_KIND not in text:
+            return None
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError:
+            return None
