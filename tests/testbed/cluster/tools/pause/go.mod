@@ -1,0 +1,3 @@
+module semantic-search-operator.test/tools/pause
+
+go 1.26
