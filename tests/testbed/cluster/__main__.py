@@ -12,7 +12,7 @@ from tests.testbed.cluster.choice import Cluster, bring_up, find, load_image, te
 from tests.testbed.cluster.gpu import patch_gpu
 from tests.testbed.cluster.images import build_base, build_image
 from tests.testbed.cluster.prerequisites import ensure_prerequisites
-from tests.testbed.cluster.tools import TOOL_SETS, build_tools
+from tests.testbed.cluster.toolchain import TOOL_SETS, build_tools
 
 _EXAMPLES = """\
 examples:

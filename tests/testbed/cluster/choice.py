@@ -14,7 +14,7 @@ from tests.testbed.cluster.cache import TestbedError, cache_root
 from tests.testbed.cluster.commands import run
 from tests.testbed.cluster.images import archives_of, docker_answers, silent
 from tests.testbed.cluster.instance import Node
-from tests.testbed.cluster.tools import binary
+from tests.testbed.cluster.toolchain import binary
 
 KIND_CONFIG = Path(__file__).parents[3] / "kind-config.yaml"
 

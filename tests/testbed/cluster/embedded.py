@@ -19,7 +19,7 @@ from tests.testbed.cluster.cache import TestbedError, cache_root
 from tests.testbed.cluster.commands import run, wait_until
 from tests.testbed.cluster.instance import SCRIPTS, Node
 from tests.testbed.cluster.prerequisites import ensure_prerequisites, program, require_root
-from tests.testbed.cluster.tools import BY_NAME, NODE_SETS, Progress, build_tools, locked
+from tests.testbed.cluster.toolchain import BY_NAME, NODE_SETS, Progress, build_tools, locked
 
 NODE_NAME = "node1"
 PAUSE_IMAGE = "localhost/semantic-search/pause:1"

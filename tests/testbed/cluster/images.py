@@ -17,7 +17,7 @@ from tests.testbed.cluster.build_context import IgnoreFile, digest_of, ignore_fi
 from tests.testbed.cluster.cache import TestbedError, cache_root
 from tests.testbed.cluster.commands import run
 from tests.testbed.cluster.prerequisites import ensure_prerequisites, program, require_root
-from tests.testbed.cluster.tools import Progress, locked
+from tests.testbed.cluster.toolchain import Progress, locked
 
 BASE_IMAGE = "localhost/semantic-search/base:bookworm"
 # What every Dockerfile of the project names as its default base; used where a registry can be reached.

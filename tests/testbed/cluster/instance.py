@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.testbed.cluster.cache import TestbedError, cache_root
 from tests.testbed.cluster.commands import run
 from tests.testbed.cluster.prerequisites import program
-from tests.testbed.cluster.tools import BY_NAME, NODE_SETS
+from tests.testbed.cluster.toolchain import BY_NAME, NODE_SETS
 
 SCRIPTS = Path(__file__).parent / "node"
 # The third octet of an instance's first network; it takes three in a row. Others are spread by name.

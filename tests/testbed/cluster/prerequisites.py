@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from tests.testbed.cluster.cache import TestbedError
 from tests.testbed.cluster.commands import run
-from tests.testbed.cluster.tools import Progress
+from tests.testbed.cluster.toolchain import Progress
 
 PACKAGE_OF: Mapping[str, str] = {
     "runc": "runc",
