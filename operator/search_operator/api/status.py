@@ -1,0 +1,235 @@
+"""The status of a SemanticSearchIndex, as the operator writes it. Every field may be absent; all of it can be rebuilt."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from search_operator.api.schema import ApiModel, atomic, list_map
+
+ConditionType = Literal[
+    "Ready",
+    "Reconciling",
+    "Stalled",
+    "EncoderReady",
+    "VectorStoreReady",
+    "CatalogueReady",
+    "SearchReady",
+    "Promotable",
+    "WithinBudget",
+    "BackedUp",
+    "Paused",
+]
+Role = Literal["Active", "Candidate", "Previous", "Retired"]
+Stage = Literal["Provisioning", "Building", "CatchingUp", "Verifying", "AwaitingApproval", "Switching"]
+Text = Annotated[str, Field(max_length=4096)]
+Short = Annotated[str, Field(max_length=256)]
+
+
+class Condition(ApiModel):
+    """One statement about the index, as in every Kubernetes API."""
+
+    type: Annotated[str, Field(max_length=64)]
+    """What is stated, e.g. Ready."""
+    status: Literal["True", "False", "Unknown"]
+    """Whether it holds."""
+    reason: Annotated[str, Field(max_length=256)]
+    """Why, as one word for machines."""
+    message: Annotated[str, Field(max_length=4096)] = ""
+    """Why, as a sentence with the remedy."""
+    observed_generation: int | None = None
+    """Generation of the spec that was looked at."""
+    last_transition_time: Short
+    """When the status last changed (RFC 3339)."""
+
+
+class BuildProgress(ApiModel):
+    """How far a build is; counts are documents."""
+
+    done: int = 0
+    """Settled documents."""
+    total: int = 0
+    """Documents in all."""
+    percent: int = 0
+    """done of total, rounded down."""
+    rows_per_second: int = 0
+    """Recent speed."""
+    eta: Short | None = None
+    """When it should be done (RFC 3339)."""
+
+
+class Gate(ApiModel):
+    """One check that a candidate passes or not."""
+
+    name: Annotated[str, Field(max_length=64)]
+    """Name of the check."""
+    result: Literal["Passed", "Failed", "Pending"]
+    """How it went."""
+    value: Short | None = None
+    """What was measured."""
+    threshold: Short | None = None
+    """What was demanded."""
+    message: Text | None = None
+    """What it means."""
+
+
+class SkippedDocument(ApiModel):
+    """A document that could not be indexed."""
+
+    id: Annotated[str, Field(max_length=512)]
+    """Its id."""
+    reason: Short
+    """Why it was skipped."""
+
+
+class JobOutcome(ApiModel):
+    """How the last build or refresh ended; counts are documents."""
+
+    embedded: int = 0
+    """Embedded anew."""
+    unchanged: int = 0
+    """Left as they were."""
+    deleted: int = 0
+    """Removed, as the catalogue has them no more."""
+    failed: int = 0
+    """Skipped, as they could not be indexed."""
+    skipped: Annotated[tuple[SkippedDocument, ...], Field(max_length=20), atomic()] = ()
+    """The first of those."""
+    rows_per_second: int = 0
+    """Mean speed."""
+    duration_seconds: int = 0
+    """How long it took."""
+    finished_at: Short | None = None
+    """When it ended (RFC 3339)."""
+
+
+class ReleaseStatus(ApiModel):
+    """One release."""
+
+    name: Annotated[str, Field(max_length=64)]
+    """Name, r-xxxxxxxx."""
+    role: Role
+    """Its part."""
+    stage: Stage | None = None
+    """Candidate: what is being done."""
+    waiting_for: Text | None = None
+    """Candidate: what the stage waits for."""
+    since: Short | None = None
+    """Since when it has this role and stage (RFC 3339)."""
+    fingerprint: Short | None = None
+    """Fingerprint of its encoder."""
+    collection: Short | None = None
+    """Its collection in Milvus."""
+    rows: int | None = None
+    """Rows in the collection."""
+    progress: BuildProgress | None = None
+    """Progress of the build that runs."""
+    build: JobOutcome | None = None
+    """How the build ended."""
+    gates: Annotated[tuple[Gate, ...], Field(max_length=32), list_map("name")] = ()
+    """Its checks."""
+    retained_until: Short | None = None
+    """Previous: until when it is kept (RFC 3339)."""
+
+
+class EncoderStatus(ApiModel):
+    """The encoders of the active release, or of the candidate while there is none."""
+
+    ready: int = 0
+    """Ready pods."""
+    desired: int = 0
+    """Wanted pods."""
+    min_replicas: int | None = None
+    """The spec's minimum."""
+    max_replicas: int | None = None
+    """The spec's maximum."""
+    allowed_max: int | None = None
+    """The maximum that the cap allows, which the HPA has."""
+    scaler: Short | None = None
+    """What scales."""
+
+
+class GatewayStatus(ApiModel):
+    """The gateways."""
+
+    ready: int = 0
+    """Ready pods."""
+    desired: int = 0
+    """Wanted pods."""
+    url: Annotated[str, Field(max_length=512)] | None = None
+    """Where to ask, inside the cluster."""
+
+
+class RefreshStatus(ApiModel):
+    """The scheduled refresh."""
+
+    last_success: Short | None = None
+    """When one last succeeded (RFC 3339)."""
+    last_failure: Short | None = None
+    """When one last failed (RFC 3339)."""
+    next: Short | None = None
+    """When the next one starts (RFC 3339)."""
+    running: bool | None = None
+    """Whether one runs."""
+    progress: BuildProgress | None = None
+    """Its progress."""
+    last: JobOutcome | None = None
+    """How the last one ended."""
+    message: Text | None = None
+    """What went wrong."""
+
+
+class CostStatus(ApiModel):
+    """What the declared fleet costs, in the spec's currency; a month has 744 hours."""
+
+    currency: Short | None = None
+    """Currency of the amounts."""
+    hourly: Short | None = None
+    """Now, for one hour."""
+    month_at_minimum: Short | None = None
+    """A month with the fewest encoders."""
+    month_at_maximum: Short | None = None
+    """A month with the most encoders that are allowed."""
+    cap: Short | None = None
+    """The monthly cap."""
+    as_of: Short | None = None
+    """Day of the prices."""
+
+
+class Summary(ApiModel):
+    """Short texts for the columns of kubectl get."""
+
+    release: Short | None = None
+    """The active release, or the candidate while there is none."""
+    progress: Short | None = None
+    """Progress of what runs, e.g. 58%."""
+    rows: Short | None = None
+    """Rows that can be searched, e.g. 1000000."""
+    encoders: Short | None = None
+    """Ready of wanted encoders, e.g. 4/4."""
+    month_cost: Short | None = None
+    """Cost of a month at the present size, e.g. 3065.28 USD."""
+
+
+class Status(ApiModel):
+    """What the operator saw and did."""
+
+    observed_generation: int | None = None
+    """Generation of the spec that this status is about."""
+    phase: Short | None = None
+    """For people; machines read conditions."""
+    active_release: Annotated[str, Field(max_length=64)] | None = None
+    """The release that answers; once set, fields that shape it are immutable."""
+    conditions: Annotated[tuple[Condition, ...], Field(max_length=32), list_map("type")] = ()
+    """Statements about the index; Ready is their summary."""
+    releases: Annotated[tuple[ReleaseStatus, ...], Field(max_length=16), list_map("name")] = ()
+    """Its releases."""
+    encoder: EncoderStatus | None = None
+    """Its encoders."""
+    gateway: GatewayStatus | None = None
+    """Its gateways."""
+    refresh: RefreshStatus | None = None
+    """Its refresh."""
+    cost: CostStatus | None = None
+    """Its cost."""
+    summary: Summary | None = None
+    """Texts for kubectl get."""
