@@ -1,0 +1,27 @@
+"""A made-up Chinese shop: product documents from hand-written vocabularies, the same for the same seed."""
+
+from sample_catalogue.changes import BadDocument, Change, ChangeKind, bad_documents, mutate
+from sample_catalogue.generate import DEFAULT_COUNT, DEFAULT_SEED, generate
+from sample_catalogue.index import apply, index_definition, load
+from sample_catalogue.judging import JUDGED_QUERIES, JudgedQuery
+from sample_catalogue.product import Document, Labels, PriceBand, Product
+
+__all__ = [
+    "DEFAULT_COUNT",
+    "DEFAULT_SEED",
+    "JUDGED_QUERIES",
+    "BadDocument",
+    "Change",
+    "ChangeKind",
+    "Document",
+    "JudgedQuery",
+    "Labels",
+    "PriceBand",
+    "Product",
+    "apply",
+    "bad_documents",
+    "generate",
+    "index_definition",
+    "load",
+    "mutate",
+]

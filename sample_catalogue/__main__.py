@@ -1,0 +1,78 @@
+"""`python -m sample_catalogue`: writes the sample catalogue as JSON lines, or loads it into Elasticsearch."""
+
+from __future__ import annotations
+
+from typing import Any, BinaryIO
+
+import click
+import orjson
+from elasticsearch import ApiError, Elasticsearch, TransportError
+from elasticsearch.helpers import BulkIndexError
+
+from sample_catalogue.generate import DEFAULT_COUNT, DEFAULT_SEED, generate
+from sample_catalogue.index import load
+
+EXAMPLES = """\b
+Examples:
+  python -m sample_catalogue --count 2000 --seed 7 --out -
+  python -m sample_catalogue --count 1000000 --out products.jsonl
+  python -m sample_catalogue --count 500000 --start 500000 --out second-half.jsonl
+  python -m sample_catalogue --elasticsearch http://127.0.0.1:9200 --index products
+"""
+
+
+@click.command(help=f"Made-up Chinese products, the same for the same seed.\n\n{EXAMPLES}")
+@click.option(
+    "--count", type=click.IntRange(min=0), default=DEFAULT_COUNT, show_default=True, help="How many."
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=DEFAULT_SEED, show_default=True, help="Which shop."
+)
+@click.option("--start", type=click.IntRange(min=0), default=0, show_default=True, help="First position.")
+@click.option("--out", type=click.File("wb"), help="Write JSON lines to this file; - is standard output.")
+@click.option("--elasticsearch", "url", metavar="URL", help="Load into this server instead.")
+@click.option("--index", default="products", show_default=True, help="The index to load into.")
+@click.option("--analyzer", default="smartcn", show_default=True, help="Analyzer of title and description.")
+@click.option("--user", envvar="ELASTICSEARCH_USERNAME", help="Name to log in with, if the server asks.")
+@click.option("--password", envvar="ELASTICSEARCH_PASSWORD", help="Password; better given in the variable.")
+@click.option("--ca", type=click.Path(exists=True, dir_okay=False), help="CA certificate of the server.")
+def main(
+    count: int,
+    seed: int,
+    start: int,
+    out: BinaryIO | None,
+    url: str | None,
+    index: str,
+    analyzer: str,
+    user: str | None,
+    password: str | None,
+    ca: str | None,
+) -> None:
+    """Writes or loads the catalogue; the command's help is on the command."""
+    if (out is None) == (url is None):
+        raise click.UsageError("say where to: either --out FILE (or -), or --elasticsearch URL")
+    if out is not None:
+        for product in generate(count, seed, start):
+            out.write(orjson.dumps(product.document(), option=orjson.OPT_APPEND_NEWLINE))
+        return
+    login = (user, password) if user and password else None
+    trust: dict[str, Any] = {"ca_certs": ca} if ca else {}
+    client = Elasticsearch(url, basic_auth=login, request_timeout=60, **trust)
+    with client, click.progressbar(length=count, label=f"loading {index}") as bar:
+        try:
+            loaded = load(
+                client,
+                index,
+                count,
+                seed,
+                lambda done, _: bar.update(done - bar.pos),
+                start=start,
+                analyzer=analyzer,
+            )
+        except (ApiError, TransportError, BulkIndexError) as error:
+            raise click.ClickException(f"{url} did not take the products: {error}") from error
+    click.echo(f"{loaded} products in {index}", err=True)
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m sample_catalogue")
