@@ -48,10 +48,11 @@ def up(instance: str, progress: Progress) -> Node:
     with locked(cache_root() / "clusters" / f"{instance}.lock"):
         tools = build_tools(NODE_SETS, progress=progress)
         if node.init_pid is not None:
-            if _recipe_file(node).read_text() == node.recipe():
+            recipe = _recipe_file(node)
+            if recipe.exists() and recipe.read_text() == node.recipe():
                 _await_ready(node)
                 return node
-            progress(f"node {instance}: made from other parts than now asked for, starting afresh")
+            progress(f"node {instance}: half up or made from other parts, starting afresh")
         _clear(node)
         _start(node, tools, progress)
     return node
@@ -81,6 +82,7 @@ def load(node: Node, archive: Path) -> None:
             "k8s.io",
             "images",
             "import",
+            "--local",
             "--discard-unpacked-layers",
             "-",
         ]
