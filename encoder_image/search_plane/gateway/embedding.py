@@ -1,0 +1,109 @@
+"""The query's vector, from the encoder of one release and from no other."""
+
+import asyncio
+import itertools
+from collections.abc import Mapping
+
+import aiohttp
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+from tenacity import retry, retry_if_exception_type, stop_after_attempt
+
+from search_plane.gateway.faults import Unavailable
+from search_plane.release.identity import EncoderIdentity
+
+FINGERPRINT_HEADER = "X-Encoder-Fingerprint"
+# A connection is renewed after about so many queries, so that a scaled-up encoder gets its share of them.
+_RENEW_EVERY = 200
+_LONGEST_RETRY_AFTER_SECONDS = 30
+
+
+class QueryEncoder:
+    """Embeds queries through `POST {url}/embed`; an answer that is not this identity's is refused."""
+
+    def __init__(self, url: str, identity: EncoderIdentity, timeout_seconds: float, connections: int) -> None:
+        self._url = f"{url.rstrip('/')}/embed"
+        self._identity = identity
+        self._fingerprint = identity.fingerprint()
+        self._timeout = timeout_seconds
+        self._calls = itertools.count(1)
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=30, ttl_dns_cache=10),
+            headers={FINGERPRINT_HEADER: self._fingerprint, "Content-Type": "application/json"},
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None),
+        )
+
+    async def embed(self, text: str, until: float) -> NDArray[np.float32]:
+        """The vector of a query, float32 of shape (dimension,), before the loop's time `until`.
+
+        Raises Unavailable for a late, missing, refused or wrong answer.
+        """
+        body = orjson.dumps(
+            {"inputs": text, "prompt_name": "query", "normalize": self._identity.normalize, "truncate": True}
+        )
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout_at(min(until, loop.time() + self._timeout)):
+                status, headers, content = await self._post(body)
+        except TimeoutError:
+            raise Unavailable("encoder", "timeout", "the encoder did not answer in time") from None
+        except aiohttp.ClientError:
+            raise Unavailable("encoder", "connection", "the encoder can't be reached") from None
+        if status != 200:
+            raise refusal(status, headers.get("Retry-After", ""))
+        return checked_vector(
+            headers.get(FINGERPRINT_HEADER), content, self._fingerprint, self._identity.dimension
+        )
+
+    @retry(
+        retry=retry_if_exception_type(aiohttp.ClientConnectionError), stop=stop_after_attempt(2), reraise=True
+    )
+    async def _post(self, body: bytes) -> tuple[int, Mapping[str, str], bytes]:
+        renew = {"Connection": "close"} if next(self._calls) % _RENEW_EVERY == 0 else None
+        async with self._session.post(self._url, data=body, headers=renew, allow_redirects=False) as response:
+            return response.status, response.headers, await response.read()
+
+    async def close(self) -> None:
+        """Closes the pool."""
+        await self._session.close()
+
+
+def refusal(status: int, retry_after: str) -> Unavailable:
+    """What an encoder's answer other than 200 means. Pure."""
+    if status == 409:
+        return Unavailable(
+            "encoder", "fingerprint", "the encoder serves another fingerprint than this release's"
+        )
+    if status == 429:
+        seconds = int(retry_after) if retry_after.isdecimal() else 1
+        return Unavailable(
+            "encoder",
+            "overload",
+            "the encoder is overloaded",
+            min(max(seconds, 1), _LONGEST_RETRY_AFTER_SECONDS),
+        )
+    return Unavailable("encoder", f"http_{status}", f"the encoder answered {status}")
+
+
+def checked_vector(
+    header: str | None, content: bytes, fingerprint: str, dimension: int
+) -> NDArray[np.float32]:
+    """The one vector in an encoder's answer, if it is this fingerprint's, of the dimension, and finite. Pure.
+
+    Raises Unavailable with reason `fingerprint` or `vector`.
+    """
+    if header != fingerprint:
+        raise Unavailable("encoder", "fingerprint", "the encoder answered with another fingerprint")
+    try:
+        with np.errstate(over="ignore"):
+            vectors = np.asarray(orjson.loads(content), dtype=np.float32)
+    except (ValueError, TypeError):
+        raise Unavailable("encoder", "vector", "the encoder's answer holds no vector") from None
+    if vectors.shape != (1, dimension):
+        raise Unavailable("encoder", "vector", f"the encoder's answer is not one vector of {dimension}")
+    if not np.isfinite(vectors).all():
+        raise Unavailable("encoder", "vector", "the encoder's vector is not finite")
+    vector: NDArray[np.float32] = vectors[0]
+    return vector

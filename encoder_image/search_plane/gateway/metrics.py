@@ -1,0 +1,97 @@
+"""What the gateway counts, for Prometheus."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from search_plane.gateway.answer import Timings
+from search_plane.gateway.faults import Unavailable
+from search_plane.release.record import ReleaseSnapshot
+
+_SECONDS = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0)
+
+
+class GatewayMetrics:
+    """The gateway's metrics in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "gateway_requests", "Answered HTTP requests.", ["route", "status"], registry=self.registry
+        )
+        self.seconds = Histogram(
+            "gateway_request_seconds",
+            "Time from a request's head to its answer.",
+            ["route"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.inflight = Gauge("gateway_inflight_requests", "Requests being answered.", registry=self.registry)
+        self.queries = Counter(
+            "gateway_queries",
+            "Queries answered with 200, by release and path.",
+            ["release", "path"],
+            registry=self.registry,
+        )
+        self.stage_seconds = Histogram(
+            "gateway_stage_seconds",
+            "Time in one step of a query: embed, vector, join.",
+            ["stage"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.dependency_errors = Counter(
+            "gateway_dependency_errors",
+            "Calls that a dependency failed, by reason.",
+            ["dependency", "reason"],
+            registry=self.registry,
+        )
+        self.degraded = Counter(
+            "gateway_degraded_answers", "Answers with something missing.", ["part"], registry=self.registry
+        )
+        self.dropped = Counter(
+            "gateway_dropped_hits",
+            "Hits that the catalogue no longer has.",
+            ["release"],
+            registry=self.registry,
+        )
+        self.release = Gauge(
+            "gateway_release_info",
+            "1 for the release in use.",
+            ["release", "fingerprint", "collection"],
+            registry=self.registry,
+        )
+        self.switches = Counter(
+            "gateway_release_switches", "Snapshots taken into use.", registry=self.registry
+        )
+        self.file_good = Gauge(
+            "gateway_release_file_good",
+            "1 while the release file is a good snapshot.",
+            registry=self.registry,
+        )
+        self.pending = Gauge(
+            "gateway_release_pending", "1 while a newer snapshot waits for its parts.", registry=self.registry
+        )
+        self.ready = Gauge("gateway_ready", "1 while /readyz says 200.", registry=self.registry)
+
+    def answered(self, release: str, path: str, timings: Timings, dropped: int, degraded: list[str]) -> None:
+        """One query answered."""
+        self.queries.labels(release, path).inc()
+        for stage in ("embed", "vector", "join"):
+            self.stage_seconds.labels(stage).observe(getattr(timings, stage) / 1000)
+        if dropped:
+            self.dropped.labels(release).inc(dropped)
+        for part in degraded:
+            self.degraded.labels(part).inc()
+
+    def failed(self, fault: Unavailable) -> None:
+        """One dependency's failure."""
+        self.dependency_errors.labels(fault.dependency, fault.reason).inc()
+
+    def switched(self, snapshot: ReleaseSnapshot) -> None:
+        """A snapshot was taken into use."""
+        self.release.clear()
+        self.release.labels(snapshot.release, snapshot.fingerprint, snapshot.milvus.collection).set(1)
+        self.switches.inc()
+
+    def text(self) -> bytes:
+        """The exposition format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,42 @@
+"""What the gateway is told from outside, through its environment."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Milliseconds = Annotated[int, Field(ge=1, le=60_000)]
+
+
+class Settings(BaseModel):
+    """The gateway's settings; each field is read from the environment variable of its name in capitals.
+
+    `*_timeout_ms` are the longest times one query may wait for a dependency, `total_timeout_ms` for all of
+    them. `drain_seconds` is how long a gateway that was told to stop goes on serving while it says on
+    /readyz that it is leaving (what the cluster needs to stop sending queries); `stop_seconds` is how long
+    queries in flight may then still take.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    release_file: Path = Path("/etc/search/release/release.json")
+    host: str = "0.0.0.0"  # noqa: S104 - a pod's server listens on the pod's address
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8080
+    encoder_timeout_ms: Milliseconds = 500
+    milvus_timeout_ms: Milliseconds = 500
+    es_timeout_ms: Milliseconds = 500
+    total_timeout_ms: Milliseconds = 2_000
+    pool_connections: Annotated[int, Field(ge=1, le=4_096)] = 64
+    poll_seconds: Annotated[float, Field(gt=0, le=60)] = 1.0
+    drain_seconds: Annotated[float, Field(ge=0, le=300)] = 5.0
+    stop_seconds: Annotated[float, Field(gt=0, le=300)] = 10.0
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
+        """Settings from variables such as RELEASE_FILE; empty ones count as absent.
+
+        Raises pydantic.ValidationError that names the field of a wrong value.
+        """
+        given = {name: environment.get(name.upper(), "") for name in cls.model_fields}
+        return cls.model_validate({name: text for name, text in given.items() if text})

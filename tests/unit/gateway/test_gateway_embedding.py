@@ -1,0 +1,176 @@
+"""The encoder's client: what it believes, what it refuses, and when it gives up."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import numpy as np
+import orjson
+import pytest
+from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
+from search_plane.gateway.embedding import FINGERPRINT_HEADER, QueryEncoder, checked_vector, refusal
+from search_plane.gateway.faults import Unavailable
+
+from tests.unit.gateway.snapshots import identity
+
+IDENTITY = identity(dimension=4)
+FINGERPRINT = IDENTITY.fingerprint()
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def test_a_good_answer_is_one_float32_vector() -> None:
+    vector = checked_vector(FINGERPRINT, b"[[0.5,0.5,-0.5,0.5]]", FINGERPRINT, 4)
+    assert vector.dtype == np.float32
+    assert vector.tolist() == [0.5, 0.5, -0.5, 0.5]
+
+
+@pytest.mark.parametrize("header", [None, "", identity("2").fingerprint(), FINGERPRINT.upper()])
+def test_another_fingerprint_is_refused_whatever_the_vector(header: str | None) -> None:
+    with pytest.raises(Unavailable, match="another fingerprint") as refused:
+        checked_vector(header, b"[[1,0,0,0]]", FINGERPRINT, 4)
+    assert (refused.value.dependency, refused.value.reason) == ("encoder", "fingerprint")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"{}", b"[]", b"null", b"[[]]", b"[[1,0,0]]", b"[[1,0,0,0,0]]", b"[1,0,0,0]",
+        b"[[1,0,0,0],[1,0,0,0]]", b"[[1,0,0,null]]", b"[[1,0,0,NaN]]", b"[[1,0,0,1e39]]",
+        b'[["a",0,0,0]]', b"[[1,0,0,{}]]", b"[[1,0],[0]]",
+    ],
+)  # fmt: skip
+def test_what_is_not_one_finite_vector_is_refused(content: bytes) -> None:
+    with pytest.raises(Unavailable) as refused:
+        checked_vector(FINGERPRINT, content, FINGERPRINT, 4)
+    assert refused.value.reason == "vector"
+
+
+@given(st.lists(st.lists(st.floats(width=32) | st.none(), max_size=6), max_size=3))
+def test_only_one_whole_finite_vector_passes(vectors: list[list[float | None]]) -> None:
+    try:
+        vector = checked_vector(FINGERPRINT, orjson.dumps(vectors), FINGERPRINT, 4)
+    except Unavailable:
+        good = len(vectors) == 1 and len(vectors[0]) == 4
+        assert not (good and all(value is not None and np.isfinite(value) for value in vectors[0]))
+    else:
+        assert vector.shape == (4,)
+        assert np.isfinite(vector).all()
+
+
+@pytest.mark.parametrize(
+    ("status", "header", "reason", "seconds"),
+    [
+        (409, "", "fingerprint", 1),
+        (429, "3", "overload", 3),
+        (429, "", "overload", 1),
+        (429, "Wed, 21 Oct 2026 07:28:00 GMT", "overload", 1),
+        (429, "86400", "overload", 30),
+        (500, "", "http_500", 1),
+        (302, "", "http_302", 1),
+    ],
+)
+def test_refusals_have_a_reason_and_a_time(status: int, header: str, reason: str, seconds: int) -> None:
+    fault = refusal(status, header)
+    assert (fault.dependency, fault.reason, fault.retry_after) == ("encoder", reason, seconds)
+
+
+def ask(handler: Handler, timeout_seconds: float = 2.0, calls: int = 1) -> list[float]:
+    """The vector from a fake encoder that behaves as `handler` does, with faults the real one never shows."""
+
+    async def run() -> list[float]:
+        app = web.Application()
+        app.router.add_post("/embed", handler)
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        port = runner.addresses[0][1]
+        encoder = QueryEncoder(f"http://127.0.0.1:{port}/", IDENTITY, timeout_seconds, connections=4)
+        try:
+            for _ in range(calls):
+                vector = await encoder.embed("大米", asyncio.get_running_loop().time() + 5)
+            return [float(value) for value in vector]
+        finally:
+            await encoder.close()
+            await runner.cleanup()
+
+    return asyncio.run(run())
+
+
+def good_answer() -> web.Response:
+    return web.Response(body=b"[[1,0,0,0]]", headers={FINGERPRINT_HEADER: FINGERPRINT})
+
+
+def test_the_request_is_a_query_for_this_fingerprint() -> None:
+    seen: list[tuple[str | None, object]] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        seen.append((request.headers.get(FINGERPRINT_HEADER), orjson.loads(await request.read())))
+        return good_answer()
+
+    assert ask(handler) == [1, 0, 0, 0]
+    body = {"inputs": "大米", "prompt_name": "query", "normalize": True, "truncate": True}
+    assert seen == [(FINGERPRINT, body)]
+
+
+def test_a_broken_connection_is_tried_once_more() -> None:
+    count = 0
+
+    async def handler(request: web.Request) -> web.Response:
+        nonlocal count
+        count += 1
+        if count == 1:
+            assert request.transport is not None
+            request.transport.abort()
+        return good_answer()
+
+    assert ask(handler) == [1, 0, 0, 0]
+    assert count == 2
+
+
+def test_it_is_not_tried_a_third_time() -> None:
+    count = 0
+
+    async def handler(request: web.Request) -> web.Response:
+        nonlocal count
+        count += 1
+        assert request.transport is not None
+        request.transport.abort()
+        return good_answer()
+
+    with pytest.raises(Unavailable, match="can't be reached"):
+        ask(handler)
+    assert count == 2
+
+
+def test_a_silent_encoder_costs_no_more_than_its_deadline() -> None:
+    async def handler(_request: web.Request) -> web.Response:
+        await asyncio.Event().wait()
+        return good_answer()
+
+    started = time.monotonic()
+    with pytest.raises(Unavailable, match="in time"):
+        ask(handler, timeout_seconds=0.1)
+    assert time.monotonic() - started < 2.0
+
+
+def test_a_redirect_is_not_followed() -> None:
+    async def handler(_request: web.Request) -> web.Response:
+        raise web.HTTPTemporaryRedirect("http://127.0.0.1:9/embed")
+
+    with pytest.raises(Unavailable, match="answered 307"):
+        ask(handler)
+
+
+def test_connections_are_kept_and_now_and_then_renewed() -> None:
+    peers: set[object] = set()
+
+    async def handler(request: web.Request) -> web.Response:
+        assert request.transport is not None
+        peers.add(request.transport.get_extra_info("peername"))
+        return good_answer()
+
+    ask(handler, calls=450)
+    assert len(peers) == 3

@@ -1,0 +1,70 @@
+"""Joining neighbours with the catalogue's answers."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+from search_plane.gateway.join import Document, field_value, judged, merge
+from search_plane.gateway.vectors import Neighbour
+from search_plane.release.record import CatalogueFields
+
+FIELDS = CatalogueFields()
+IDS = st.text(min_size=1, max_size=8)
+SOURCES = st.dictionaries(
+    st.sampled_from(["title", "brand", "price", "stock", "other"]), st.integers() | st.text()
+)
+ANSWERS = st.dictionaries(IDS, st.none() | SOURCES, max_size=30)
+NEIGHBOURS = st.lists(
+    st.builds(Neighbour, IDS, st.floats(-1, 1)), max_size=30, unique_by=lambda neighbour: neighbour.id
+)
+
+
+def test_fields_are_the_catalogues_and_the_order_is_the_nearness() -> None:
+    near = [Neighbour("a", 0.9), Neighbour("b", 0.8), Neighbour("c", 0.7)]
+    fields = CatalogueFields(title="name", price="offer.price")
+    joined = merge(
+        near,
+        {"c": {"name": "丙"}, "a": {"name": "甲", "offer": {"price": 9.5}, "stock": 3}, "b": None},
+        fields,
+    )
+    assert [(hit.id, hit.rank, hit.title, hit.price, hit.stock) for hit in joined.hits] == [
+        ("a", 1, "甲", 9.5, 3),
+        ("c", 2, "丙", None, None),
+    ]
+    assert (joined.dropped, joined.unknown) == (1, 0)
+
+
+@given(NEIGHBOURS, ANSWERS)
+def test_every_neighbour_is_a_hit_or_dropped(
+    neighbours: list[Neighbour], answers: dict[str, Document | None]
+) -> None:
+    joined = merge(neighbours, answers, FIELDS)
+    gone = [n.id for n in neighbours if n.id in answers and answers[n.id] is None]
+    assert joined.dropped == len(gone)
+    assert joined.unknown == sum(n.id not in answers for n in neighbours)
+    assert [(hit.id, hit.score) for hit in joined.hits] == [
+        (n.id, n.score) for n in neighbours if n.id not in gone
+    ]
+    assert [hit.rank for hit in joined.hits] == list(range(1, len(joined.hits) + 1))
+    for hit in joined.hits:
+        source = answers.get(hit.id) or {}
+        assert (hit.title, hit.price, hit.stock) == (
+            source.get("title"),
+            source.get("price"),
+            source.get("stock"),
+        )
+
+
+def test_a_literal_dotted_key_wins_over_a_path() -> None:
+    assert field_value({"a.b": 1, "a": {"b": 2}}, "a.b") == 1
+    assert field_value({"a": {"b": {"c": 2}}}, "a.b.c") == 2
+    assert field_value({"a": 1}, "a.b") is None
+    assert field_value({"a": {}}, "a.b") is None
+
+
+def test_only_found_and_gone_documents_are_judged() -> None:
+    docs: list[Document] = [
+        {"_id": "1", "found": True, "_source": {"title": "x"}},
+        {"_id": "2", "found": False},
+        {"_id": "3", "error": {"type": "no_shard_available_action_exception"}},
+        {"_id": "4", "found": True},
+    ]
+    assert judged(docs) == {"1": {"title": "x"}, "2": None, "4": {}}

@@ -1,0 +1,168 @@
+"""The routes without any store: errors, probes, metrics, the description."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from search_plane.gateway.asgi import Leaving
+from search_plane.gateway.server import create_app
+from search_plane.gateway.settings import Settings
+from starlette.testclient import TestClient
+
+from tests.unit.gateway.snapshots import snapshot
+
+# Nobody listens there: connections are refused at once.
+SETTINGS = {"poll_seconds": 0.02, "encoder_timeout_ms": 300, "milvus_timeout_ms": 300, "es_timeout_ms": 300}
+
+
+@pytest.fixture
+def release_file(tmp_path: Path) -> Path:
+    return tmp_path / "release.json"
+
+
+@pytest.fixture
+def leaving() -> Leaving:
+    return Leaving()
+
+
+@pytest.fixture
+def client(release_file: Path, leaving: Leaving) -> Iterator[TestClient]:
+    app = create_app(Settings.model_validate({**SETTINGS, "release_file": release_file}), leaving)
+    with TestClient(app, raise_server_exceptions=False) as running:
+        yield running
+
+
+@pytest.fixture
+def held(client: TestClient, release_file: Path) -> TestClient:
+    """A gateway that holds a release whose parts are all away."""
+    release_file.write_text(snapshot(top_k=50).to_json())
+    for _ in range(500):
+        if client.get("/release").status_code == 200:
+            return client
+    raise AssertionError("the release file was not taken")
+
+
+def test_without_a_release_there_is_no_answer(client: TestClient) -> None:
+    answer = client.get("/search", params={"q": "大米"})
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"] == "5"
+    assert answer.json() == {"error": "there is no release yet", "field": "release"}
+    assert client.get("/release").status_code == 503
+    ready = client.get("/readyz")
+    assert ready.status_code == 503
+    assert ready.json()["waiting_for"] == {"release": "does not exist"}
+    assert client.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("parameters", "field"),
+    [
+        ({}, "q"),
+        ({"q": ""}, "q"),
+        ({"q": "米" * 257}, "q"),
+        ({"q": "手\x00机"}, "q"),
+        ({"q": "大米", "k": "0"}, "k"),
+        ({"q": "大米", "k": "51"}, "k"),
+        ({"q": "大米", "k": "many"}, "k"),
+        ({"q": "大米", "k": ""}, "k"),
+        ({"q": "大米", "k": "9" * 5000}, "k"),
+    ],
+)
+def test_a_bad_query_is_told_its_field(held: TestClient, parameters: dict[str, str], field: str) -> None:
+    answer = held.get("/search", params=parameters)
+    assert answer.status_code == 400
+    assert set(answer.json()) == {"error", "field"}
+    assert answer.json()["field"] == field
+
+
+def test_a_query_that_is_not_utf8_is_refused(held: TestClient) -> None:
+    answer = held.get("/search?q=%B4%F3%C3%D7")
+    assert (answer.status_code, answer.json()["error"]) == (400, "q must be UTF-8, percent-encoded")
+
+
+def test_parts_that_are_away_are_named(held: TestClient) -> None:
+    answer = held.get("/search", params={"q": "大米"})
+    assert answer.status_code == 503
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert answer.json() == {"error": "the encoder can't be reached", "field": "encoder"}
+    ready = held.get("/readyz").json()
+    assert ready["release"] == "r-00000001"
+    assert set(ready["waiting_for"]) == {"encoder", "milvus", "elasticsearch"}
+    assert (
+        'gateway_dependency_errors_total{dependency="encoder",reason="connection"} 1.0'
+        in held.get("/metrics").text
+    )
+
+
+def test_a_bad_file_is_told_and_the_release_kept(held: TestClient, release_file: Path) -> None:
+    release_file.write_text('{"half')
+    for _ in range(500):
+        if (told := held.get("/readyz").json()["release_file"]) is not None:
+            break
+    assert told is not None
+    assert told.startswith("is no release snapshot")
+    assert held.get("/release").json()["release"] == "r-00000001"
+    for _ in range(500):
+        if "gateway_release_file_good 0.0" in (text := held.get("/metrics").text):
+            break
+    assert "gateway_release_file_good 0.0" in text
+
+
+def test_an_address_that_is_none_is_told(client: TestClient, release_file: Path) -> None:
+    good = snapshot()
+    bad = good.model_copy(update={"catalogue": good.catalogue.model_copy(update={"url": "elasticsearch"})})
+    release_file.write_text(bad.to_json())
+    for _ in range(500):
+        if "address" in (told := client.get("/readyz").json()["waiting_for"]["release"]):
+            break
+    assert told == "release r-00000001 names an address that is none"
+    release_file.write_text(good.to_json())
+    for _ in range(500):
+        if client.get("/release").status_code == 200:
+            break
+    assert client.get("/release").json()["collection"] == good.milvus.collection
+
+
+def test_an_unexpected_error_shows_nothing(held: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("password=s3cret")
+
+    monkeypatch.setattr("search_plane.gateway.search.checked_query", fail)
+    answer = held.get("/search", params={"q": "大米"})
+    assert answer.status_code == 500
+    assert answer.json() == {"error": "the gateway failed to answer", "field": "gateway"}
+
+
+def test_a_leaving_gateway_says_so(client: TestClient, leaving: Leaving) -> None:
+    assert "Connection" not in client.get("/healthz").headers
+    leaving.draining = True
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()["draining"]) == (503, True)
+    assert answer.headers["Connection"] == "close"
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [("abc-1.2_3", True), ("a b", False), ("x" * 65, False), ("", False)]
+)
+def test_a_request_id_is_kept_or_made(client: TestClient, given: str, kept: bool) -> None:
+    identifier = client.get("/healthz", headers={"X-Request-Id": given}).headers["X-Request-Id"]
+    assert (identifier == given) is kept
+    assert identifier
+
+
+def test_the_description_is_whole(client: TestClient) -> None:
+    described = client.get("/openapi.json").json()
+    get = described["paths"]["/search"]["get"]
+    assert set(get["responses"]) >= {"200", "400", "503"}
+    assert get["responses"]["200"]["content"]["application/json"]["example"]["hits"][0]["rank"] == 1
+    assert {parameter["name"] for parameter in get["parameters"]} == {"q", "k"}
+    assert client.get("/nowhere").json() == {"error": "Not Found", "field": "path"}
+
+
+def test_routes_are_counted_under_bounded_names(client: TestClient) -> None:
+    client.get("/healthz")
+    client.get("/some/random/path")
+    text = client.get("/metrics").text
+    assert 'gateway_requests_total{route="/healthz",status="200"} 1.0' in text
+    assert 'gateway_requests_total{route="other",status="404"} 1.0' in text
+    assert "random" not in text
