@@ -195,6 +195,8 @@ def _title(
     if draw() < 0.5:
         praise.reverse()
     detail = _pick(draw, tuple(attributes.values())) if draw() < 0.5 else ""
+    if any(detail in word for word in (name, *features)):
+        detail = ""
     opening = _pick(draw, wording().openings) if draw() < _OPENING_SHARE else ""
     # a set of the words said so far: sellers repeat themselves, but not word for word
     said = dict.fromkeys(word for word in (shown_brand, model, fit, name, *features, detail, *praise) if word)

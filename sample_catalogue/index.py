@@ -71,7 +71,7 @@ def load(
     return _bulk(es_client, index, map(_insertion, generate(count, seed, start)), progress, count)
 
 
-def apply(es_client: Elasticsearch, index: str, changes: Iterable[Change | BadDocument]) -> int:
+def apply_changes(es_client: Elasticsearch, index: str, changes: Iterable[Change | BadDocument]) -> int:
     """Writes changes, or bad documents, to `index` and refreshes it; returns how many.
 
     Raises BulkIndexError for a document that the index refuses (see `BadDocument.accepted`).
