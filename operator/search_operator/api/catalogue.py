@@ -84,7 +84,8 @@ class Elasticsearch(ApiModel):
         Field(min_length=1, max_length=255),
         Cel(
             "self.matches('^[a-z0-9.][a-z0-9._-]*$') && self != '.' && self != '..'",
-            "must be one index or alias of Elasticsearch: small ASCII letters, digits, dots, dashes; no pattern or list",
+            "must be one index or alias of Elasticsearch, no pattern or list: small ASCII letters, digits, "
+            "dots, dashes",
         ),
     ]
     """Index or alias that holds the products."""
@@ -103,7 +104,7 @@ class Elasticsearch(ApiModel):
         ),
         Cel(
             f"self.matches('^([^{{}}]|{_PLACEHOLDER})*$')",
-            'has braces that are no placeholder; write each field as {name} in ASCII, e.g. "{brand} {title} {category}"',
+            "has braces that are no placeholder; write each field as {name} in ASCII, e.g. {brand} {title}",
         ),
     ] = "{brand} {title} {category}"
     """The text that is embedded for a product; placeholders are names of document fields."""

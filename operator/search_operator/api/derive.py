@@ -10,9 +10,9 @@ from search_operator.api.spec import Spec
 
 
 def encoder_identity(spec: Spec) -> EncoderIdentity:
-    """What determines the vectors of this index: the known model's properties, overridden by `custom` and `maxTokens`.
+    """What determines the vectors of this index.
 
-    Raises InvalidResource for a model that is neither known nor described, and for weights without a pin;
+    `custom` and `maxTokens` override what the model is known for. Raises InvalidResource for a model that is neither known nor described, and for weights without a pin;
     the CRD refuses both.
     """
     encoder = spec.encoder
@@ -34,7 +34,7 @@ def encoder_identity(spec: Spec) -> EncoderIdentity:
 
 
 def weights_identity(weights: Weights) -> str:
-    """`artefact:sha256:<hex>` when the artefact is pinned, else `image:sha256:<hex>` from the image's digest."""
+    """`artefact:sha256:<hex>` when the artefact is pinned, else `image:sha256:<hex>` of its image."""
     if weights.sha256:
         return f"artefact:sha256:{weights.sha256}"
     _, at, digest = (weights.image or "").partition("@")

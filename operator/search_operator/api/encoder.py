@@ -53,8 +53,8 @@ class Weights(ApiModel):
         ),
         Cel(
             "has(self.sha256) || (has(self.image) && self.image.contains('@sha256:'))",
-            "weights is not pinned: add sha256 (of the artefact's manifest.json), or name the image by its digest, "
-            "e.g. registry.example/encoders/m3e-base@sha256:<64 hex digits>",
+            "weights is not pinned: add sha256 (of the artefact's manifest.json), or name the image by its "
+            "digest, e.g. registry.example/encoders/m3e-base@sha256:<64 hex digits>",
             ".sha256",
         ),
     )
@@ -76,7 +76,7 @@ class Weights(ApiModel):
         ]
         | None
     ) = None
-    """sha256 of the artefact's manifest.json; the encoder refuses other weights. Needed unless image is by digest."""
+    """sha256 of the artefact's manifest.json, which the encoder checks; needed unless image is by digest."""
 
 
 class Batching(ApiModel):
@@ -93,7 +93,7 @@ _GPU_TAINT = (Toleration(key="nvidia.com/gpu", operator="Exists"),)
 
 
 class Accelerator(ApiModel):
-    """The device of one encoder pod. With count 0 the encoder runs on CPU, and the T4 defaults do not apply."""
+    """The device of one encoder pod; with count 0 it runs on CPU, and the T4 defaults do not apply."""
 
     resource: Annotated[
         str,
@@ -177,13 +177,13 @@ class Encoder(ApiModel):
         Cel(
             f"self.model in [{_KNOWN}] || (has(self.custom) && has(self.custom.dimension)"
             " && has(self.custom.pooling) && has(self.maxTokens))",
-            f"model is not known; write one of {_KNOWN.replace(chr(39), '')}, or describe it: custom.dimension, "
-            "custom.pooling and maxTokens",
+            f"model is not known; write one of {', '.join(KNOWN_MODELS)}, or describe it: "
+            "custom.dimension, custom.pooling and maxTokens",
             ".model",
         ),
         Cel(
             "!has(self.maxTokens) || self.batching.maxBatchTokens >= self.maxTokens",
-            "batching.maxBatchTokens is below maxTokens, so the longest text fits no batch; raise maxBatchTokens",
+            "batching.maxBatchTokens is below maxTokens: the longest text fits no batch; raise maxBatchTokens",
             ".batching",
         ),
     )

@@ -45,7 +45,7 @@ Quantity = Annotated[
     int | str,
     Marker({"x-kubernetes-int-or-string": True, "maxLength": 32}),
     Cel(
-        "type(self) == int ? int(self) >= 0 : isQuantity(string(self)) && quantity(string(self)).sign() >= 0",
+        "type(self) == int ? int(self) >= 0 : isQuantity(string(self)) && !quantity(string(self)).isLessThan(quantity('0'))",
         "must be a Kubernetes quantity, e.g. 500m or 2 for cpu, 512Mi or 4Gi for memory",
     ),
 ]
@@ -59,23 +59,24 @@ ResourceList = Annotated[
 ]
 
 
-class Resources(ApiModel):
-    """What a container asks for and may use at most, as in a pod. A list that is given replaces its default whole."""
-
-    model_config = rules(
-        *(
-            Cel(
-                f"!('{name}' in self.requests) || !('{name}' in self.limits)"
-                f" || !isQuantity(string(self.requests['{name}'])) || !isQuantity(string(self.limits['{name}']))"
-                f" || quantity(string(self.requests['{name}'])).compareTo(quantity(string(self.limits['{name}']))) <= 0",
-                f"requests.{name} is above limits.{name}; raise the limit or lower the request",
-                ".requests",
-            )
-            for name in ("cpu", "memory")
-        )
+def _request_within_limit(name: str) -> Cel:
+    request, limit = (f"string(self.{side}['{name}'])" for side in ("requests", "limits"))
+    # What is no quantity has a rule of its own.
+    return Cel(
+        f"!('{name}' in self.requests) || !('{name}' in self.limits)"
+        f" || !isQuantity({request}) || !isQuantity({limit})"
+        f" || !quantity({request}).isGreaterThan(quantity({limit}))",
+        f"requests.{name} is above limits.{name}; raise the limit or lower the request",
+        ".requests",
     )
 
-    requests: ResourceList = {}
+
+class Resources(ApiModel):
+    """What a container asks for and may use at most, as in a pod; what is given replaces its default whole."""
+
+    model_config = rules(_request_within_limit("cpu"), _request_within_limit("memory"))
+
+    requests: ResourceList = Field(default={})
     """What the scheduler reserves."""
-    limits: ResourceList = {}
+    limits: ResourceList = Field(default={})
     """What the container may use at most."""

@@ -80,6 +80,6 @@ class Cost(ApiModel):
     time_zone: TimeZone = "Asia/Shanghai"
     """Time zone in which months begin."""
     action: Literal["Clamp", "Alert"] = "Clamp"
-    """Clamp lowers the encoders' maximum so that a month of 744 hours stays under the cap; Alert only tells."""
+    """Clamp lowers the encoders' maximum so that 744 hours stay under the cap; Alert only tells."""
     prices: Prices | None = None
     """Prices; without them the cost is unknown and nothing is clamped."""

@@ -5,13 +5,13 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from search_operator.api.schema import ApiModel, Cel, refused
-from search_operator.api.values import Cron, Duration, TimeZone, at_least
+from search_operator.api.values import FORWARD_RANGES, Cron, Duration, TimeZone, at_least
 
 
 class Refresh(ApiModel):
     """The scheduled re-embedding of what has changed."""
 
-    schedule: Cron = "0 3 * * 1"
+    schedule: Annotated[Cron, FORWARD_RANGES] = "0 3 * * 1"
     """Cron, 5 fields."""
     time_zone: TimeZone = "Asia/Shanghai"
     """Time zone of the schedule."""

@@ -79,5 +79,5 @@ def atomic() -> Marker:
 
 
 def refused(what: str, unless: str = "false", instead: str = "remove it") -> Cel:
-    """A rule that refuses what no part of this version reads; `unless` is the CEL test that lets a value pass."""
+    """A rule that refuses what nothing reads yet; `unless` is the CEL test that lets a value pass."""
     return Cel(unless, f"{what} {NOT_SERVED}; {instead}")

@@ -77,7 +77,7 @@ class Search(ApiModel):
     """Words that mean the same, in the form "a, b, c"; not served yet."""
     breaker: Annotated[Breaker, refused("search.breaker")] | None = None
     """Fallback to keyword search; not served yet."""
-    reranker: Reranker = Reranker()
+    reranker: Reranker | None = None
     """Re-ranking of the first hits; not served yet."""
-    experiment: Experiment = Experiment()
+    experiment: Experiment | None = None
     """A/B test; not served yet."""

@@ -17,8 +17,8 @@ _DECIMAL = "'^[0-9]{1,12}([.][0-9]{1,6})?$'"
 _PRICES = "self.cost.prices"
 _MINIMUM = (
     f"(double(self.encoder.autoscaling.minReplicas) * double({_PRICES}.encoderNodeHour) + "
-    f"(has({_PRICES}.milvusNodes) ? double({_PRICES}.milvusNodes.count) * double({_PRICES}.milvusNodes.nodeHour)"
-    f" : 0.0)) * {HOURS_OF_LONGEST_MONTH}.0"
+    f"(has({_PRICES}.milvusNodes) ? "
+    f"double({_PRICES}.milvusNodes.count) * double({_PRICES}.milvusNodes.nodeHour) : 0.0)) * {HOURS_OF_LONGEST_MONTH}.0"
 )
 # Malformed amounts have a rule of their own; this one passes them.
 _PRICED = (
@@ -42,11 +42,11 @@ class Spec(ApiModel):
         # Half a cent absorbs the rounding of doubles.
         Cel(
             f"!({_PRICED}) || {_MINIMUM} <= double(self.cost.monthlyCap) + 0.005",
-            "cost.monthlyCap is below the cost of the minimum fleet for 744 hours; raise it or lower minReplicas",
+            "cost.monthlyCap is below the cost of the minimum fleet for 744 hours; raise it, or "
+            "lower minReplicas",
             ".cost.monthlyCap",
-            f"'cost.monthlyCap ' + self.cost.monthlyCap + ' is below the cost of the minimum fleet for "
-            f"{HOURS_OF_LONGEST_MONTH} hours, ' + string(math.ceil({_MINIMUM})) + ' (rounded up); write at least "
-            "that, or lower encoder.autoscaling.minReplicas'",
+            "'cost.monthlyCap is below the cost of the minimum fleet for "
+            f"{HOURS_OF_LONGEST_MONTH} hours; write at least %d, or lower encoder.autoscaling.minReplicas'.format([int({_MINIMUM}) + 1])",
         ),
     )
 

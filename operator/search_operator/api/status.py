@@ -1,4 +1,4 @@
-"""The status of a SemanticSearchIndex, as the operator writes it. Every field may be absent; all of it can be rebuilt."""
+"""The status of a SemanticSearchIndex, as the operator writes it; all of it can be rebuilt."""
 
 from typing import Annotated, Literal
 

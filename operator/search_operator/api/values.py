@@ -1,4 +1,4 @@
-"""Values that people write as text: schedules, time zones, durations, money, endpoints, images; with their rules."""
+"""Values that people write as text, such as schedules, money and endpoints, with their rules."""
 
 import re
 from datetime import timedelta
@@ -41,15 +41,25 @@ Cron = Annotated[
     HALF_WIDTH,
     Cel(
         f"self.matches('{_FULL_WIDTH}') || self.matches(r'^{_CRON}$')",
-        "must have 5 cron fields, minute hour day-of-month month day-of-week (0-6, 0 is Sunday), separated by "
-        'one space each, e.g. "0 3 * * 1" for Mondays at 3:00',
-    ),
-    Cel(
-        "self.split(' ').all(f, f.split(',').all(p, !p.matches('^[0-9]+-[0-9]+(/[0-9]+)?$')"
-        " || int(p.split('/')[0].split('-')[0]) <= int(p.split('/')[0].split('-')[1])))",
-        "has a range that runs backwards; write the smaller number first, e.g. 1-5, or two ranges such as 22-23,0-4",
+        "must have 5 cron fields, minute hour day-of-month month day-of-week (0-6, 0 is Sunday), separated "
+        'by one space each, e.g. "0 3 * * 1" for Mondays at 3:00',
     ),
 ]
+
+
+def _backward_ranges() -> str:
+    """Ranges of one or two digits whose second number is smaller, as CEL's cost budget has no room for arithmetic."""
+    digits = [f"{high}-[0-{high - 1}]" for high in range(1, 10)]
+    same_tens = [f"{tens}{high}-{tens}[0-{high - 1}]" for tens in range(1, 6) for high in range(1, 10)]
+    fewer_tens = [f"{tens}[0-9]-[1-{tens - 1}][0-9]" for tens in range(2, 6)]
+    return "|".join(["[1-9][0-9]-[0-9]", *digits, *same_tens, *fewer_tens])
+
+
+FORWARD_RANGES = Cel(
+    f"!self.matches('(^|[ ,])({_backward_ranges()})($|[ ,/])')",
+    "has a range that runs backwards; write the smaller number first, e.g. 1-5, or two ranges: 22-23,0-4",
+)
+"""For a `Cron` that is served: Kubernetes refuses a range such as 5-1."""
 
 _ZONE = "^(UTC|[A-Z][A-Za-z_]+(/[A-Z][A-Za-z0-9_+-]*){1,2})$"
 TimeZone = Annotated[
@@ -75,7 +85,8 @@ Duration = Annotated[
     Field(min_length=1, max_length=32),
     Cel(
         f"self.matches('{_DURATION_SHAPE}')",
-        "must be a duration of whole hours, minutes, seconds or milliseconds, e.g. 24h, 1h30m, 150ms (for days write hours)",
+        "must be a duration of whole hours, minutes, seconds or milliseconds, e.g. 24h, 1h30m, 150ms; "
+        "for days write hours",
     ),
 ]
 """A duration such as 6h or 1h30m."""
@@ -104,7 +115,8 @@ Amount = Annotated[
     HALF_WIDTH,
     Cel(
         f"self.matches('{_FULL_WIDTH}') || self.matches('{_DECIMAL}')",
-        'must be a decimal number in quotes without sign, currency or thousands separators, e.g. "5000" or "0.35"',
+        "must be a decimal number in quotes without sign, currency or thousands separators, "
+        'e.g. "5000" or "0.35"',
     ),
 ]
 """An amount of money or another exact decimal, as text; at most 6 decimals (micro-units)."""
@@ -146,7 +158,8 @@ _LABEL = "[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
 _PORT = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 _OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 # The last label starts with a letter: 2852039166 and 0xa9fea9fe are addresses in disguise.
-_HOST = rf"({_OCTET}([.]{_OCTET}){{3}}|({_LABEL}[.])*[a-zA-Z]([a-zA-Z0-9-]{{0,61}}[a-zA-Z0-9])?|\[[0-9a-fA-F:]{{2,39}}\])"
+_NAME = "[a-zA-Z]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
+_HOST = rf"({_OCTET}([.]{_OCTET}){{3}}|({_LABEL}[.])*{_NAME}|\[[0-9a-fA-F:]{{2,39}}\])"
 _METADATA = (
     r"^(https?://)?([^/@]*@)?(169[.]254[.]|100[.]100[.]100[.]200|metadata[.](google[.]internal|tencentyun[.]com)|"
     r"\[(fe[89ab][0-9a-f]:|fd00:ec2:|[0:]*:ffff:))"
@@ -157,7 +170,8 @@ NO_CREDENTIALS = Cel(
 )
 NOT_LINK_LOCAL = Cel(
     f"!self.lowerAscii().matches(r'{_METADATA}')",
-    "must not be a link-local or metadata address; write the name of the store's Service, e.g. milvus.stores.svc:19530",
+    "must not be a link-local or metadata address; write the name of the store's Service, "
+    "e.g. milvus.stores.svc:19530",
 )
 MilvusEndpoint = Annotated[
     str,
@@ -192,7 +206,8 @@ Image = Annotated[
     Field(max_length=400),
     Cel(
         f"self == '' || self.matches(r'{_IMAGE}')",
-        "must be an image reference, e.g. registry.example/team/name:tag or registry.example/team/name@sha256:<64 hex digits>",
+        "must be an image reference, e.g. registry.example/team/name:tag or "
+        "registry.example/team/name@sha256:<64 hex digits>",
     ),
 ]
 ObjectName = Annotated[
@@ -200,7 +215,8 @@ ObjectName = Annotated[
     Field(min_length=1, max_length=253),
     Cel(
         "self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?([.][a-z0-9]([a-z0-9-]*[a-z0-9])?)*$')",
-        "must be the name of an object in this namespace: small letters, digits and dashes, e.g. milvus-credentials",
+        "must be the name of an object in this namespace: small letters, digits and dashes, "
+        "e.g. milvus-credentials",
     ),
 ]
 AbsolutePath = Annotated[

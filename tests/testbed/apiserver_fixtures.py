@@ -1,0 +1,26 @@
+"""Fixtures for tests against a bare API server that knows our CRD."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.testbed.apiserver import ApiServer, api_server
+
+CRD_FILE = Path(__file__).resolve().parents[2] / "crds" / "semanticsearchindexes.yaml"
+
+
+@pytest.fixture(scope="session")
+def apiserver() -> Iterator[ApiServer]:
+    """A running API server with the CRD, and the namespace `search`."""
+    with api_server() as server:
+        server.ask("apply", "-f", str(CRD_FILE))
+        server.ask("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRD_FILE))
+        server.ask("create", "namespace", "search")
+        yield server
+
+
+@pytest.fixture(scope="session")
+def apiserver_kubeconfig(apiserver: ApiServer) -> Path:
+    """The kubeconfig of that server."""
+    return apiserver.kubeconfig
