@@ -1,0 +1,181 @@
+"""The collection that a job fills: what its rows hold, upserts, deletes. Calls run in threads."""
+
+import asyncio
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy.typing as npt
+import orjson
+from pymilvus.exceptions import DataNotMatchException, ParamError
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random_exponential
+
+from search_plane.jobs.failure import JobFailed
+from search_plane.jobs.idset import IdSetDigest, bucket_of
+from search_plane.release.record import HASH_FIELD, ID_FIELD, VECTOR_FIELD
+from search_plane.release.report import Reason
+from search_plane.stores.milvus import (
+    MILVUS_ERRORS,
+    MilvusConnection,
+    describe,
+    is_auth_failure,
+    is_missing_collection,
+)
+
+T = TypeVar("T")
+
+# Milvus answers at most 16,384 rows to one query (quotaAndLimits.limits.maxQueryResultWindow).
+_PAGE_ROWS = 8000
+_DELETE_ROWS = 1000
+_READINGS = 5
+_STRONG = "Strong"
+_UNFIT = (ParamError, DataNotMatchException)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row to write; `vector` is float32 [dimension]."""
+
+    id: str
+    content_hash: str
+    vector: npt.NDArray[Any]
+
+
+class ReleaseCollection:
+    """One release's collection, by its physical name. All reads are strongly consistent."""
+
+    def __init__(self, connection: MilvusConnection, patience: float = 300.0, deadline: float = 30.0) -> None:
+        """`patience`: seconds for which a call is tried again; `deadline`: seconds for one request."""
+        self._connection = connection
+        self._name = connection.target.collection
+        self._patience = patience
+        self._deadline = deadline
+
+    async def content_hashes(self, ids: Sequence[str]) -> dict[str, str]:
+        """Content hash by id, for those of the ids that the collection holds."""
+
+        def work(client: Any, timeout: float) -> list[dict[str, str]]:
+            rows: list[dict[str, str]] = client.query(
+                self._name,
+                filter=f"{ID_FIELD} in {_literal(ids)}",
+                output_fields=[ID_FIELD, HASH_FIELD],
+                consistency_level=_STRONG,
+                timeout=timeout,
+            )
+            return rows
+
+        return {row[ID_FIELD]: row[HASH_FIELD] for row in await self._call(work)}
+
+    async def upsert(self, rows: Sequence[Row]) -> None:
+        """Writes rows; a row that exists is replaced. Safe to repeat."""
+        data = [{ID_FIELD: row.id, HASH_FIELD: row.content_hash, VECTOR_FIELD: row.vector} for row in rows]
+        await self._call(lambda client, timeout: client.upsert(self._name, data, timeout=timeout))
+
+    async def delete(self, ids: Sequence[str]) -> None:
+        """Deletes rows; one that is gone already is no error."""
+        for start in range(0, len(ids), _DELETE_ROWS):
+            condition = f"{ID_FIELD} in {_literal(ids[start : start + _DELETE_ROWS])}"
+
+            def work(client: Any, timeout: float, condition: str = condition) -> None:
+                client.delete(self._name, filter=condition, timeout=timeout)
+
+            await self._call(work)
+
+    async def count(self) -> int:
+        """Number of rows, strongly consistent."""
+
+        def work(client: Any, timeout: float) -> int:
+            answer = client.query(
+                self._name, filter="", output_fields=["count(*)"], consistency_level=_STRONG, timeout=timeout
+            )
+            return int(answer[0]["count(*)"])
+
+        return await self._call(work)
+
+    async def flush(self) -> None:
+        """Seals what was written, so that it gets indexed; takes Milvus seconds."""
+        await self._call(lambda client, timeout: client.flush(self._name, timeout=timeout), within=120.0)
+
+    async def digest(self) -> IdSetDigest:
+        """The digest of all (id, content hash). Believed only when Milvus itself counts as many rows.
+
+        Raises JobFailed when the two still differ after several readings.
+        """
+        for reading in range(_READINGS):
+            digest = await self._call(self._read_digest)
+            if digest.rows == await self.count():
+                return digest
+            await asyncio.sleep(0.5 * 2**reading)
+        raise JobFailed(
+            "VectorStoreUnavailable", f"Milvus: {_READINGS} readings of all ids missed rows that it counts"
+        )
+
+    async def ids_in(self, buckets: Collection[int], number_of_buckets: int) -> list[str]:
+        """The ids in some buckets of a digest."""
+
+        def work(client: Any, timeout: float) -> list[str]:
+            pages = self._pages(client, timeout, [ID_FIELD])
+            return [
+                row[ID_FIELD]
+                for page in pages
+                for row in page
+                if bucket_of(row[ID_FIELD], number_of_buckets) in buckets
+            ]
+
+        return await self._call(work)
+
+    def _read_digest(self, client: Any, timeout: float) -> IdSetDigest:
+        digest = IdSetDigest()
+        for page in self._pages(client, timeout, [ID_FIELD, HASH_FIELD]):
+            for row in page:
+                digest.add(row[ID_FIELD], row[HASH_FIELD])
+        return digest
+
+    def _pages(self, client: Any, timeout: float, fields: list[str]) -> Iterator[list[dict[str, str]]]:
+        # Pages by primary key. pymilvus' own iterator puts ids into its condition without escaping them.
+        last = ""
+        while True:
+            page: list[dict[str, str]] = client.query(
+                self._name,
+                filter=f"{ID_FIELD} > {orjson.dumps(last).decode()}",
+                output_fields=fields,
+                limit=_PAGE_ROWS,
+                consistency_level=_STRONG,
+                timeout=timeout,
+                # Both make the server merge its segments in the order of the primary key, without gaps.
+                iterator="True",
+                reduce_stop_for_best="True",
+            )
+            if not page:
+                return
+            last = max(row[ID_FIELD] for row in page)
+            yield page
+
+    async def _call(self, work: Callable[[Any, float], T], within: float | None = None) -> T:
+        deadline = self._deadline if within is None else within
+        try:
+            async for attempt in AsyncRetrying(
+                retry=retry_if_exception(_is_passing),
+                stop=stop_after_delay(self._patience),
+                wait=wait_random_exponential(multiplier=0.2, max=5),
+                reraise=True,
+            ):
+                with attempt:
+                    return await self._connection.acall(work, deadline)
+        except MILVUS_ERRORS as error:
+            if is_missing_collection(error):
+                raise JobFailed("VectorStoreRefused", f"collection {self._name} does not exist") from error
+            reason: Reason = "VectorStoreUnavailable" if _is_passing(error) else "VectorStoreRefused"
+            raise JobFailed(reason, f"Milvus: {describe(error)}") from error
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def _is_passing(error: BaseException) -> bool:
+    """Whether trying again may help: everything but a missing collection, refused credentials, unfit rows."""
+    refused = is_missing_collection(error) or is_auth_failure(error)
+    return isinstance(error, MILVUS_ERRORS) and not refused and not isinstance(error, _UNFIT)
+
+
+def _literal(ids: Sequence[str]) -> str:
+    """The ids as a list in Milvus' expression language, which takes JSON's string escapes."""
+    return orjson.dumps(list(ids)).decode()

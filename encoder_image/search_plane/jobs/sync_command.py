@@ -1,0 +1,209 @@
+"""The process of a build or refresh job: settings, progress, logs, signals, and the report at the end."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import uvloop
+from pydantic import BaseModel, PositiveFloat, PositiveInt, ValidationError
+from pythonjsonlogger.json import JsonFormatter
+
+from search_plane.jobs.collection import ReleaseCollection
+from search_plane.jobs.embedding import EncoderClient
+from search_plane.jobs.failure import JobFailed
+from search_plane.jobs.progress import ProgressBoard
+from search_plane.jobs.rendering import Renderer
+from search_plane.jobs.scan import Catalogue
+from search_plane.jobs.status_server import served
+from search_plane.jobs.sync import Outcome, Sync, SyncLimits
+from search_plane.release.record import ReleaseSnapshot
+from search_plane.release.report import (
+    EXIT_CONFIGURATION,
+    EXIT_RETRYABLE,
+    EXIT_SUCCESS,
+    EXIT_TERMINATED,
+    JobReport,
+    Reason,
+)
+from search_plane.stores.catalogue import CatalogueConnection
+from search_plane.stores.milvus import MilvusConnection
+
+Kind = Literal["build", "refresh"]
+
+log = logging.getLogger("search_plane.jobs")
+
+
+class JobSettings(BaseModel):
+    """What the environment says, by the upper-case names of these fields. Seconds, rows, texts."""
+
+    release_file: Path = Path("/etc/search/release/release.json")
+    report_file: Path = Path("/dev/termination-log")
+    host: str = "0.0.0.0"  # noqa: S104  the kubelet and the operator ask from outside the pod
+    port: int = 8080
+    batch_rows: PositiveInt = 1000
+    embed_batch: PositiveInt = 32
+    embed_requests: PositiveInt = 4
+    upsert_rows: PositiveInt = 512
+    patience_seconds: PositiveFloat = 300.0
+
+    @classmethod
+    def from_environment(cls) -> "JobSettings":
+        """Raises pydantic's ValidationError for a value that does not fit."""
+        named = {name: os.environ.get(name.upper()) for name in cls.model_fields}
+        return cls.model_validate({name: value for name, value in named.items() if value})
+
+
+def main(kind: Kind) -> int:
+    """Runs the job to its end and returns the process's exit code."""
+    _log_json()
+    try:
+        settings = JobSettings.from_environment()
+    except ValidationError as error:
+        log.error("environment not usable", extra={"error": _one_line(error)})
+        return EXIT_CONFIGURATION
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_run(kind, settings))
+
+
+async def _run(kind: Kind, settings: JobSettings) -> int:
+    board = ProgressBoard()
+    async with served(board, settings.host, settings.port):
+        started = time.monotonic()
+        report, code = await _run_to_report(settings, board)
+        report = report.model_copy(
+            update={
+                "embedded": board.embedded,
+                "unchanged": board.unchanged,
+                "deleted": board.deleted,
+                "failed": board.failed,
+                "duration_seconds": round(time.monotonic() - started, 3),
+                "rows_per_second": round(board.scan_rate(), 1),
+            }
+        )
+        _write_report(report, settings.report_file)
+        log.info(
+            "job ended", extra={"job": kind, "report": report.model_dump(mode="json"), "exit_code": code}
+        )
+    return code
+
+
+async def _run_to_report(settings: JobSettings, board: ProgressBoard) -> tuple[JobReport, int]:
+    try:
+        release = ReleaseSnapshot.model_validate_json(settings.release_file.read_bytes())
+        renderer = Renderer(release.encoder.text_template, release.catalogue.fields.id)
+    except (OSError, ValueError) as error:
+        board.phase = "Failed"
+        return _failed(
+            "InvalidRelease", f"{settings.release_file}: {_one_line(error)}", ""
+        ), EXIT_CONFIGURATION
+    sync: Sync | None = None
+    try:
+        async with contextlib.AsyncExitStack() as stack:
+            sync = await _assemble(release, renderer, settings, board, stack)
+            outcome = await _until_terminated(sync)
+    except asyncio.CancelledError:
+        failure, code = (
+            _failed("Terminated", "asked to stop; the next run goes on from here", release.release),
+            EXIT_TERMINATED,
+        )
+    except JobFailed as error:
+        failure, code = _failed(error.reason, str(error), release.release), error.exit_code
+    except Exception as error:
+        # The report must tell of it whatever it was; the log has where it was.
+        log.exception("job broke")
+        failure, code = (
+            _failed("InternalError", f"{type(error).__name__}: {error}", release.release),
+            EXIT_RETRYABLE,
+        )
+    else:
+        board.phase = "Done"
+        return _succeeded(outcome, release.release), EXIT_SUCCESS
+    board.phase = "Failed"
+    return failure.model_copy(update={"bad": sync.bad if sync else ()}), code
+
+
+async def _assemble(
+    release: ReleaseSnapshot,
+    renderer: Renderer,
+    settings: JobSettings,
+    board: ProgressBoard,
+    stack: contextlib.AsyncExitStack,
+) -> Sync:
+    patience = settings.patience_seconds
+    catalogue = CatalogueConnection(release.catalogue)
+    stack.push_async_callback(catalogue.close)
+    milvus = MilvusConnection(release.milvus)
+    stack.callback(milvus.close)
+    encoder = EncoderClient(release.encoder_url, release.fingerprint, release.encoder.dimension, patience)
+    stack.push_async_callback(encoder.close)
+    return Sync(
+        Catalogue(catalogue, renderer.source_fields, settings.batch_rows, patience),
+        renderer,
+        encoder,
+        ReleaseCollection(milvus, patience),
+        board,
+        SyncLimits(
+            batch=settings.embed_batch, requests=settings.embed_requests, upsert_rows=settings.upsert_rows
+        ),
+    )
+
+
+async def _until_terminated(sync: Sync) -> Outcome:
+    """Runs the sync; SIGTERM or SIGINT cancels it."""
+    work = asyncio.create_task(sync.run())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, work.cancel)
+    return await work
+
+
+def _succeeded(outcome: Outcome, release: str) -> JobReport:
+    message = f"{outcome.rows} rows are equal to the catalogue after {outcome.rounds} rounds"
+    if outcome.failed:
+        message += f"; {outcome.failed} documents were left out"
+    return JobReport(
+        result="Succeeded",
+        reason="Completed",
+        message=message,
+        release=release,
+        rows=outcome.rows,
+        bad=outcome.bad,
+        id_sets_equal=True,
+        finished_at=datetime.now(UTC),
+    )
+
+
+def _failed(reason: Reason, message: str, release: str) -> JobReport:
+    return JobReport(
+        result="Failed", reason=reason, message=message, release=release, finished_at=datetime.now(UTC)
+    )
+
+
+def _write_report(report: JobReport, path: Path) -> None:
+    try:
+        path.write_text(report.to_termination_message(), encoding="utf-8")
+    except OSError as error:
+        log.warning("report not written", extra={"error": str(error)})
+
+
+def _log_json() -> None:
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        JsonFormatter(
+            "%(message)s", rename_fields={"levelname": "level"}, timestamp=True, reserved_attrs=None
+        )
+    )
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    for chatty in ("httpx", "elastic_transport", "aiohttp.access"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:500]
