@@ -1,0 +1,27 @@
+"""The image's command: `encoder`, `gateway`, `job build`, `job refresh`.
+
+Each part is imported only when it runs.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one part of the data plane; returns its exit code."""
+    parser = argparse.ArgumentParser(prog="search_plane", description="The data plane of one search index.")
+    parts = parser.add_subparsers(dest="part", required=True)
+    parts.add_parser("encoder", help="serve vectors of one encoder identity")
+    parts.add_parser("gateway", help="serve the search API")
+    job = parts.add_parser("job", help="fill or refresh the collection of a release")
+    job.add_argument("kind", choices=["build", "refresh"])
+    chosen = parser.parse_args(arguments)
+    if chosen.part == "job":
+        return int(import_module("search_plane.jobs.sync_command").main(chosen.kind))
+    return int(import_module(f"search_plane.{chosen.part}.server").main())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The encoder server: texts in, vectors of one fingerprint out."""

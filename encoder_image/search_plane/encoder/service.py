@@ -1,0 +1,134 @@
+"""The encoder as a whole, without HTTP: texts of a checked request in, vectors out."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from search_plane.encoder.artefact import Artefact, check_identity, load_artefact, pinned_digest
+from search_plane.encoder.batching import Batcher, InferenceFailed, Job
+from search_plane.encoder.embed_request import EmbedRequest, Refused
+from search_plane.encoder.intake import Intake
+from search_plane.encoder.metrics import Metrics
+from search_plane.encoder.planning import BatchLimits
+from search_plane.encoder.pooling import FloatArray, normalised
+from search_plane.encoder.probes import Prober
+from search_plane.encoder.session import OnnxSession, Runtime
+from search_plane.encoder.settings import Settings
+from search_plane.encoder.tokenising import TextTokeniser, TokenIds
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What an encoder serves with: verified weights, the tokenizer and the runtime."""
+
+    artefact: Artefact
+    tokeniser: TextTokeniser
+    runtime: Runtime
+
+
+def load(settings: Settings) -> Loaded:
+    """Verify the artefact against the identity, load the model, and run it once.
+
+    Raises ArtefactError or SessionError, each one line, when it is not what the identity says.
+    """
+    identity = settings.identity
+    artefact = load_artefact(settings.model_dir, pinned_digest(identity))
+    check_identity(identity, artefact.manifest)
+    tokeniser = TextTokeniser(artefact.tokenizer_path, identity.max_tokens)
+    runtime = OnnxSession(artefact.model_path, identity.pooling, identity.dimension, settings.threads)
+    warm_up(runtime, tokeniser.encode(artefact.probe_texts)[0], settings)
+    return Loaded(artefact, tokeniser, runtime)
+
+
+def warm_up(runtime: Runtime, ids: TokenIds, settings: Settings) -> None:
+    """Run the smallest and the fullest batch once, so that no request pays for first allocations."""
+    runtime.run([ids])
+    runtime.run([ids] * max(1, min(settings.max_batch_size, settings.max_batch_tokens // len(ids))))
+
+
+class EncoderService:
+    """Serves one identity. Made inside a running event loop; everything but `vectors` is immediate."""
+
+    def __init__(self, settings: Settings, loaded: Loaded, metrics: Metrics) -> None:
+        self.settings = settings
+        self.identity = settings.identity
+        self.fingerprint = settings.identity.fingerprint()
+        self.loaded = loaded
+        self.metrics = metrics
+        self.draining = False
+        limits = BatchLimits(settings.max_batch_tokens, settings.max_batch_size, loaded.runtime.call_tokens)
+        self._intake = Intake(loaded.tokeniser)
+        self._batcher = Batcher(loaded.runtime, limits, settings.max_queue_tokens, metrics)
+        self._prober = Prober(loaded.artefact, self._embed_probes, settings.probe_seconds, metrics)
+        self._probing: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Check the probes once, then go on checking them."""
+        await self._prober.check()
+        self._probing = asyncio.create_task(self._prober.run(), name="probes")
+
+    async def stop(self) -> None:
+        """End the probes and let go of the threads."""
+        if self._probing is not None:
+            self._probing.cancel()
+            await asyncio.wait({self._probing})
+        self._intake.close()
+        self._batcher.close()
+
+    def not_ready(self) -> str | None:
+        """Why no traffic should come here; None when it should."""
+        return "the encoder is stopping" if self.draining else self._prober.reason()
+
+    async def vectors(
+        self, request: EmbedRequest, on_disconnect: "Callable[[Job], Awaitable[None]] | None" = None
+    ) -> FloatArray:
+        """float32 [texts, dimension], normalised as asked.
+
+        `on_disconnect` is awaited beside the computation with the job, which it may cancel. Raises Refused
+        for texts that cannot be tokenised (422) or are too long and may not be cut (413), Overloaded when
+        too much waits, InferenceFailed when the model fails.
+        """
+        ids = await self._token_ids(request)
+        job = self._batcher.submit(ids)
+        watching = asyncio.ensure_future(on_disconnect(job)) if on_disconnect else None
+        try:
+            raw = await job.vectors
+        except InferenceFailed as error:
+            self._prober.suspect(str(error))
+            raise
+        finally:
+            job.cancel()
+            if watching is not None:
+                watching.cancel()
+        wanted = self.identity.normalize if request.normalize is None else request.normalize
+        return normalised(raw) if wanted else raw
+
+    async def _token_ids(self, request: EmbedRequest) -> list[TokenIds]:
+        prefix = self._prefix(request)
+        texts: Sequence[str] = [prefix + text for text in request.texts] if prefix else request.texts
+        try:
+            whole = await self._intake.encode(texts)
+        except Exception as error:  # the tokenizer raises plain Exception for what it cannot take
+            raise Refused(422, f"the tokenizer failed: {error}", "tokenizer") from error
+        tokeniser = self.loaded.tokeniser
+        if not request.truncate:
+            for index, ids in enumerate(whole):
+                if len(ids) > tokeniser.max_tokens:
+                    raise Refused(
+                        413,
+                        f'"inputs"[{index}] has {len(ids)} tokens, at most {tokeniser.max_tokens} are taken',
+                        "validation",
+                    )
+        return [tokeniser.cut(ids) for ids in whole]
+
+    def _prefix(self, request: EmbedRequest) -> str:
+        if request.prompt_name is None:
+            return ""
+        return self.identity.query_prefix if request.prompt_name == "query" else self.identity.document_prefix
+
+    async def _embed_probes(self, texts: tuple[str, ...]) -> FloatArray:
+        ids = [self.loaded.tokeniser.cut(one) for one in await self._intake.encode(texts)]
+        return normalised(await self._batcher.submit(ids, urgent=True).vectors)

@@ -1,0 +1,1 @@
+"""Encoder artefacts for tests and the demo: real Chinese weights, and a tiny random stand-in."""

@@ -1,0 +1,22 @@
+"""Fixtures of encoder artefacts; a test folder's conftest.py imports what it needs."""
+
+import pytest
+
+from tests.testbed.weights.bge import bge_weights
+from tests.testbed.weights.folder import WeightsFolder
+from tests.testbed.weights.tiny import tiny_artefact
+
+__all__ = ["bge_artefact", "tiny_encoder"]
+
+
+@pytest.fixture(scope="session")
+def bge_artefact() -> WeightsFolder:
+    """The real bge-small-zh-v1.5 artefact, fetched on first use. Tests that use it are marked `weights`."""
+    return bge_weights()
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> WeightsFolder:
+    """An artefact of random weights, for what does not depend on meaning."""
+    folder = tmp_path_factory.mktemp("tiny-artefact")
+    return WeightsFolder(folder, tiny_artefact(folder))
