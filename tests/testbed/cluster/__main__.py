@@ -10,9 +10,9 @@ from pathlib import Path
 from tests.testbed.cluster.cache import TestbedError, cache_root
 from tests.testbed.cluster.choice import Cluster, bring_up, find, load_image, tear_down
 from tests.testbed.cluster.gpu import patch_gpu
-from tests.testbed.cluster.images import build_base, build_image
+from tests.testbed.cluster.images import build_base, build_image, remove_images
 from tests.testbed.cluster.prerequisites import ensure_prerequisites
-from tests.testbed.cluster.toolchain import TOOL_SETS, build_tools
+from tests.testbed.cluster.toolchain import TOOL_SETS, build_tools, remove_tools
 
 _EXAMPLES = """\
 examples:
@@ -23,6 +23,7 @@ examples:
   python -m tests.testbed.cluster load --instance demo localhost/semantic-search/plane:dev
   python -m tests.testbed.cluster gpu --instance demo 4   nodes offer four (fake) T4s
   python -m tests.testbed.cluster down --instance demo    removes all that `up` made
+  python -m tests.testbed.cluster clean                   removes built images and tools
 
 Which cluster: the one in KUBECONFIG (context SSO_CONTEXT), else kind where a Docker engine answers, else an
 embedded real node (root, Linux). What is built stays in SSO_CACHE (~/.cache/semantic-search-operator).
@@ -68,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     tools = commands.add_parser("build-tools", help="compile the cluster's parts that are not cached")
     names = [tools_.name for tools_ in TOOL_SETS]
     tools.add_argument("set", nargs="*", help=f"which (default: all): {', '.join(names)}")
+    commands.add_parser("clean", help="remove built images and tools from the cache; clusters must be down")
     commands.add_parser("prerequisites", help="install missing Debian packages (root)")
     return parser
 
@@ -84,6 +86,9 @@ def _act(options: argparse.Namespace) -> int:
         case "build-tools":
             for folder in build_tools(options.set or [tools.name for tools in TOOL_SETS], progress=_progress):
                 print(folder)
+        case "clean":
+            remove_images()
+            remove_tools()
         case "base":
             print(build_base(progress=_progress))
         case "image":

@@ -13,9 +13,10 @@ from tests.testbed.cluster import embedded
 from tests.testbed.cluster.cache import TestbedError, cache_root
 from tests.testbed.cluster.commands import run
 from tests.testbed.cluster.images import archives_of, docker_answers, silent
-from tests.testbed.cluster.instance import Node
-from tests.testbed.cluster.toolchain import binary
+from tests.testbed.cluster.instance import SCRIPTS, Node
+from tests.testbed.cluster.toolchain import binary, build_tools
 
+METRICS_SERVER_IMAGE = "localhost/semantic-search/metrics-server:0.9.0"
 KIND_CONFIG = Path(__file__).parents[3] / "kind-config.yaml"
 
 
@@ -110,7 +111,25 @@ def _kind_cluster(instance: str, progress: Callable[[str], None]) -> Cluster:
         ]
         run([*create, "--wait", "120s"], what=f"kind create cluster {name}", timeout=900)
         progress(f"kind: cluster {name} is up")
-    return Cluster(kind="kind", name=instance, kubeconfig=kubeconfig, kubectl=kubectl)
+    cluster = Cluster(kind="kind", name=instance, kubeconfig=kubeconfig, kubectl=kubectl)
+    _add_metrics_server(cluster, progress)
+    return cluster
+
+
+def _add_metrics_server(cluster: Cluster, progress: Callable[[str], None]) -> None:
+    """kind comes without one, and without it no autoscaler sees a pod's CPU."""
+    if cluster.ask("-n", "kube-system", "get", "deployment", "metrics-server", "--ignore-not-found"):
+        return
+    build_tools(["metrics-server"], progress=progress)
+    load_image(cluster, embedded.node_image(METRICS_SERVER_IMAGE, "metrics-server"))
+    for manifest in (
+        SCRIPTS / "manifests/metrics-server-rbac.yaml",
+        SCRIPTS / "metrics-server-deployment.yaml",
+    ):
+        cluster.ask("apply", "-f", str(manifest))
+    cluster.ask(
+        "-n", "kube-system", "rollout", "status", "deploy/metrics-server", "--timeout=120s", timeout=130
+    )
 
 
 def _embedded_cluster(node: Node) -> Cluster:

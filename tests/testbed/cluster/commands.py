@@ -44,7 +44,7 @@ def run(
     except subprocess.TimeoutExpired as error:
         raise TestbedError(f"{what}: not done within {timeout:.0f} s{advice}") from error
     if done.returncode != 0:
-        said = (done.stderr or done.stdout).decode(errors="replace").strip()[-1500:]
+        said = (done.stdout + done.stderr).decode(errors="replace").strip()[-1500:]
         raise TestbedError(f"{what}: exit {done.returncode}: {said}{advice}")
     return done.stdout.decode(errors="replace")
 

@@ -38,6 +38,8 @@ _CGROUP_V1 = (
     "unified",
 )
 _CGROUPS = Path("/sys/fs/cgroup")
+# Nodes that this very process started, to reap them when they end.
+_started: dict[str, subprocess.Popen[bytes]] = {}
 
 
 def up(instance: str, progress: Progress) -> Node:
@@ -114,6 +116,8 @@ def _clear(node: Node) -> None:
         wait_until(
             lambda: not Path(f"/proc/{pid}").exists(), what=f"the end of node {node.instance}", timeout=30
         )
+    if (outer := _started.pop(node.instance, None)) is not None:
+        outer.wait(timeout=30)
     ip = program("ip") or "ip"
     link = Path("/sys/class/net") / node.interface
     deadline = time.monotonic() + 5
@@ -166,7 +170,7 @@ def _start(node: Node, tools: Sequence[Path], progress: Progress) -> None:
     )
     for image, name in ((PAUSE_IMAGE, "pause"), (COREDNS_IMAGE, "coredns")):
         wait_until(lambda: _containerd_answers(node), what="containerd", timeout=30)
-        load(node, _node_image(image, name))
+        load(node, node_image(image, name))
     remedy = f"see {node.home / 'logs'}"
     wait_until(
         lambda: node.answers("get", "--raw", "/readyz"), what="the API server", timeout=90, remedy=remedy
@@ -273,6 +277,7 @@ def _start_init(node: Node) -> None:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    _started[node.instance] = outer
     children = Path(f"/proc/{outer.pid}/task/{outer.pid}/children")
     remedy = f"see {node.home / 'logs/init.log'}"
 
@@ -303,8 +308,8 @@ def _start_init(node: Node) -> None:
         )
 
 
-def _node_image(image: str, name: str) -> Path:
-    """Archive of an image that holds one static binary, made once per build of it."""
+def node_image(image: str, name: str) -> Path:
+    """Archive of ``image`` (name:tag): one static binary alone, made once per build of ``name``."""
     tools = BY_NAME[name]
     archive = cache_root() / "images" / f"node-{name}-{tools.key}.tar"
     if not archive.exists():

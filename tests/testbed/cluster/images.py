@@ -76,11 +76,12 @@ def _environment() -> dict[str, str]:
 
 
 def _stored_id(image: str) -> str | None:
-    """Id of an image in our buildah store, or None."""
-    done = subprocess.run(
-        _buildah("images", "--quiet", "--no-trunc", "--filter", f"reference={image}"),
-        capture_output=True, text=True, env=_environment(), check=False,
-    )  # fmt: skip
+    """Id of an image that the builder has at hand, or None."""
+    if docker_answers():
+        ask = ["docker", "image", "inspect", "--format", "{{.Id}}", image]
+    else:
+        ask = _buildah("images", "--quiet", "--no-trunc", "--filter", f"reference={image}")
+    done = subprocess.run(ask, capture_output=True, text=True, env=_environment(), check=False)
     return done.stdout.split("\n")[0].strip() or None if done.returncode == 0 else None
 
 
@@ -176,13 +177,16 @@ def build_image(
     """
     context = context.resolve()
     recipe = (dockerfile or context / "Dockerfile").resolve()
-    arguments = {"BASE": build_base(progress=progress), **(build_args or {})}
+    text = recipe.read_text()
+    arguments = dict(build_args or {})
+    if "BASE" in text and "BASE" not in arguments:
+        arguments["BASE"] = build_base(progress=progress)
     extra = {name: folder.resolve() for name, folder in (extra_contexts or {}).items()}
     ignore_path = ignore_file_of(context, recipe)
     ignore = IgnoreFile(ignore_path.read_text() if ignore_path else "")
-    base = None if docker_answers() else _stored_id(arguments["BASE"])
+    base = _stored_id(arguments["BASE"]) if "BASE" in arguments else None
     facts = [
-        tag, base, sorted(arguments.items()), recipe.read_text(), digest_of(context, ignore),
+        tag, base, sorted(arguments.items()), text, digest_of(context, ignore),
         {name: digest_of(folder, IgnoreFile("")) for name, folder in sorted(extra.items())},
     ]  # fmt: skip
     key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
@@ -259,18 +263,18 @@ def _with_buildah(tag: str, options: list[str], context: Path, archive: Path, ig
     )
 
 
-def remove_all() -> None:
+def remove_images() -> None:
     """Drop every built image, archive and the base from the cache."""
     if program("buildah") is not None and _store().exists():
         run(_buildah("rmi", "--all", "--force"), what="buildah rmi", timeout=120, environment=_environment())
     for folder in (_store(), cache_root() / "images"):
         if folder.exists():
-            raise_if_mounted(folder)
+            _unmount_below(folder)
             shutil.rmtree(folder)
 
 
-def raise_if_mounted(folder: Path) -> None:
-    """Refuse to delete below a mount: raises TestbedError that names it."""
+def _unmount_below(folder: Path) -> None:
+    """Undo buildah's own mounts; refuse to delete below any other: TestbedError names it."""
     mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
     inside = [mount for mount in mounts if Path(mount).is_relative_to(folder) and Path(mount) != folder]
     busy = [mount for mount in inside if not mount.endswith("/overlay")]

@@ -74,7 +74,7 @@ def _commands(module: str, *names: str) -> dict[str, str]:
 
 _STATIC = {"CGO_ENABLED": "0"}
 TOOL_SETS: tuple[ToolSet, ...] = (
-    # Pause and CoreDNS run in images that hold nothing but themselves, so they must be static.
+    # Some of these run in images that hold nothing but themselves, so they must be static.
     ToolSet("pause", {".": "pause"}, environment=_STATIC),
     ToolSet(
         "cni",
@@ -116,7 +116,11 @@ TOOL_SETS: tuple[ToolSet, ...] = (
         ),
     ),
     ToolSet("coredns", {"github.com/coredns/coredns": "coredns"}, environment=_STATIC),
-    ToolSet("metrics-server", _commands("sigs.k8s.io/metrics-server/cmd", "metrics-server")),
+    ToolSet(
+        "metrics-server",
+        _commands("sigs.k8s.io/metrics-server/cmd", "metrics-server"),
+        environment=_STATIC,
+    ),
     ToolSet("kind", {"sigs.k8s.io/kind": "kind"}),
 )
 BY_NAME: Mapping[str, ToolSet] = {tools.name: tools for tools in TOOL_SETS}
@@ -215,3 +219,11 @@ def binary(name: str, *, progress: Progress) -> Path:
             build_tools([tools.name], progress=progress)
             return tools.bin / name
     raise TestbedError(f"no tool set builds {name!r}")
+
+
+def remove_tools() -> None:
+    """Drop every compiled tool from the cache; refuse while an embedded node runs on them."""
+    running = sorted(path.parent.name for path in cache_root().glob("clusters/*/init.pid"))
+    if running:
+        raise TestbedError(f"still up: {', '.join(running)}; take them down first (down --instance NAME)")
+    shutil.rmtree(cache_root() / "tools", ignore_errors=True)
