@@ -1,13 +1,13 @@
 """The release: its record (kept in the collection's description) and the snapshot that the data plane runs on."""
 
-from typing import Literal
+from typing import Final, Literal
 
 import orjson
 from pydantic import ValidationError
 
 from search_plane.release.identity import EncoderIdentity, Frozen, canonical_sha256
 
-RECORD_KIND = "semanticsearch.io/release.v1"
+RECORD_KIND: Final = "semanticsearch.io/release.v1"
 
 ID_FIELD = "id"
 VECTOR_FIELD = "dense"

@@ -1,4 +1,4 @@
-"""`python -m search_operator.api > crds/semanticsearchindexes.yaml` prints the CRD; `... reference` the field table."""
+"""`python -m search_operator.api` prints the CRD, `... reference` the reference in docs/resource.md."""
 
 import sys
 

@@ -41,7 +41,7 @@ def custom_resource_definition() -> Json:
     """The CRD as a JSON object."""
     root: Json = {
         "type": "object",
-        "description": "A product search: an encoder, a vector index of the catalogue, and the gateway over both.",
+        "description": "A product search: an encoder, a vector index of the catalogue, and a gateway.",
         "required": ["spec"],
         "properties": {
             "apiVersion": {"type": "string"},

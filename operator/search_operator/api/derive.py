@@ -12,8 +12,8 @@ from search_operator.api.spec import Spec
 def encoder_identity(spec: Spec) -> EncoderIdentity:
     """What determines the vectors of this index.
 
-    `custom` and `maxTokens` override what the model is known for. Raises InvalidResource for a model that is neither known nor described, and for weights without a pin;
-    the CRD refuses both.
+    `custom` and `maxTokens` override what the model is known for. Raises InvalidResource for a model that is
+    neither known nor described, and for weights without a pin; the CRD refuses both.
     """
     encoder = spec.encoder
     custom = encoder.custom or CustomModel()

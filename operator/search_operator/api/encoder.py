@@ -183,7 +183,7 @@ class Encoder(ApiModel):
         ),
         Cel(
             "!has(self.maxTokens) || self.batching.maxBatchTokens >= self.maxTokens",
-            "batching.maxBatchTokens is below maxTokens: the longest text fits no batch; raise maxBatchTokens",
+            "batching.maxBatchTokens is below maxTokens, so the longest text fits no batch; raise it",
             ".batching",
         ),
     )

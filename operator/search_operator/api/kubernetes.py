@@ -45,7 +45,8 @@ Quantity = Annotated[
     int | str,
     Marker({"x-kubernetes-int-or-string": True, "maxLength": 32}),
     Cel(
-        "type(self) == int ? int(self) >= 0 : isQuantity(string(self)) && !quantity(string(self)).isLessThan(quantity('0'))",
+        "type(self) == int ? int(self) >= 0"
+        " : isQuantity(string(self)) && !quantity(string(self)).isLessThan(quantity('0'))",
         "must be a Kubernetes quantity, e.g. 500m or 2 for cpu, 512Mi or 4Gi for memory",
     ),
 ]
@@ -72,7 +73,7 @@ def _request_within_limit(name: str) -> Cel:
 
 
 class Resources(ApiModel):
-    """What a container asks for and may use at most, as in a pod; what is given replaces its default whole."""
+    """What a container asks for and may use at most, as in a pod; what is given replaces the default."""
 
     model_config = rules(_request_within_limit("cpu"), _request_within_limit("memory"))
 

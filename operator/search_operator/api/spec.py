@@ -18,7 +18,8 @@ _PRICES = "self.cost.prices"
 _MINIMUM = (
     f"(double(self.encoder.autoscaling.minReplicas) * double({_PRICES}.encoderNodeHour) + "
     f"(has({_PRICES}.milvusNodes) ? "
-    f"double({_PRICES}.milvusNodes.count) * double({_PRICES}.milvusNodes.nodeHour) : 0.0)) * {HOURS_OF_LONGEST_MONTH}.0"
+    f"double({_PRICES}.milvusNodes.count) * double({_PRICES}.milvusNodes.nodeHour) : 0.0))"
+    f" * {HOURS_OF_LONGEST_MONTH}.0"
 )
 # Malformed amounts have a rule of their own; this one passes them.
 _PRICED = (
@@ -46,7 +47,8 @@ class Spec(ApiModel):
             "lower minReplicas",
             ".cost.monthlyCap",
             "'cost.monthlyCap is below the cost of the minimum fleet for "
-            f"{HOURS_OF_LONGEST_MONTH} hours; write at least %d, or lower encoder.autoscaling.minReplicas'.format([int({_MINIMUM}) + 1])",
+            f"{HOURS_OF_LONGEST_MONTH} hours; write at least %d, or lower "
+            f"encoder.autoscaling.minReplicas'.format([int({_MINIMUM}) + 1])",
         ),
     )
 

@@ -1,4 +1,4 @@
-"""What the whole resource must keep to: its name, and the fields that are immutable once a release is active."""
+"""Rules at the resource's root: its name, and the fields that are immutable once a release is active."""
 
 from search_operator.api.schema import Cel
 
@@ -7,12 +7,12 @@ MAX_NAME_LENGTH = 40
 NAME_RULES = (
     Cel(
         f"size(self.metadata.name) <= {MAX_NAME_LENGTH}",
-        f"metadata.name is longer than {MAX_NAME_LENGTH} characters, which leaves no room for the names of what "
-        "belongs to it; choose a shorter one",
+        f"metadata.name is longer than {MAX_NAME_LENGTH} characters, which leaves no room for what is "
+        "named after it; choose a shorter one",
     ),
     Cel(
         "!self.metadata.name.contains('.')",
-        "metadata.name must hold no dots, as Services are named after it; write e.g. products-cn for products.cn",
+        "metadata.name must hold no dots, as Services are named after it; write dashes, e.g. products-cn",
     ),
     Cel(
         "!self.metadata.name.contains('--')",

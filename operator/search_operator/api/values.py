@@ -48,7 +48,7 @@ Cron = Annotated[
 
 
 def _backward_ranges() -> str:
-    """Ranges of one or two digits whose second number is smaller, as CEL's cost budget has no room for arithmetic."""
+    """Ranges whose second number is smaller, as a pattern: arithmetic would exceed CEL's cost budget."""
     digits = [f"{high}-[0-{high - 1}]" for high in range(1, 10)]
     same_tens = [f"{tens}{high}-{tens}[0-{high - 1}]" for tens in range(1, 6) for high in range(1, 10)]
     fewer_tens = [f"{tens}[0-9]-[1-{tens - 1}][0-9]" for tens in range(2, 6)]

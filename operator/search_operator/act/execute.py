@@ -1,0 +1,95 @@
+"""Executes a plan's steps in their order; a step that fails does not hide the others' outcome."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import aiohttp
+from kubernetes.aio.dynamic.exceptions import ConflictError, DynamicApiError
+
+from search_operator.act.milvus import act_on_milvus
+from search_operator.api.index import SemanticSearchIndex
+from search_operator.decide.steps import (
+    FINALIZER,
+    AddFinalizer,
+    ApplyObject,
+    CreateCollection,
+    DeleteObject,
+    Failure,
+    Outcome,
+    Plan,
+    ReleaseFinalizer,
+    Step,
+)
+from search_operator.kubernetes_api import INDEX, KubernetesApi, kind_named
+from search_operator.milvus_api import MilvusPool, MilvusUnavailable
+from search_operator.observe.cache import Cache
+from search_operator.observe.credentials import StoreCredentials
+
+API_ERRORS = (DynamicApiError, aiohttp.ClientError, TimeoutError)
+
+
+class LostLeadership(Exception):
+    """Another replica may lead by now: nothing more is written."""
+
+
+@dataclass(frozen=True)
+class Actor:
+    """The only hands of the operator. `leading` is asked before each step."""
+
+    api: KubernetesApi
+    milvus: MilvusPool
+    cache: Cache
+    leading: Callable[[], bool]
+
+    async def execute(self, plan: Plan, index: SemanticSearchIndex, credentials: StoreCredentials) -> Outcome:
+        """Take the steps; raises LostLeadership between two of them."""
+        done, failures = 0, []
+        for step in plan.steps:
+            if not self.leading():
+                raise LostLeadership
+            try:
+                await self._take(step, index, credentials)
+                done += 1
+            except MilvusUnavailable as error:
+                failures.append(Failure(step, error.reason, str(error), error.needs_a_person))
+            except API_ERRORS as error:
+                failures.append(_api_failure(step, error))
+            if failures and isinstance(step, DeleteObject | CreateCollection):
+                # What follows leans on this one: a stale build must be gone before its collection comes back.
+                break
+        return Outcome(done, tuple(failures))
+
+    async def _take(self, step: Step, index: SemanticSearchIndex, credentials: StoreCredentials) -> None:
+        match step:
+            case AddFinalizer():
+                await self._set_finalizers(index, (*index.finalizers, FINALIZER))
+            case ReleaseFinalizer():
+                await self._set_finalizers(index, tuple(f for f in index.finalizers if f != FINALIZER))
+            case ApplyObject(body=body):
+                self.cache.put(await self.api.apply(body))
+            case DeleteObject(kind=kind, name=name, uid=uid):
+                await self.api.delete(kind_named(kind), index.namespace, name, uid)
+            case _:
+                await act_on_milvus(self.milvus, index, credentials, step)
+
+    async def _set_finalizers(self, index: SemanticSearchIndex, finalizers: tuple[str, ...]) -> None:
+        # A merge patch with the resourceVersion: an apply would bring a deleted index back to life.
+        meta = {"resourceVersion": index.resource_version, "finalizers": list(finalizers) or None}
+        body = await self.api.merge(INDEX, index.namespace, index.name, {"metadata": meta})
+        if finalizers:
+            self.cache.put_index(body)
+        else:
+            self.cache.drop_index((index.namespace, index.name))
+
+
+def _api_failure(step: Step, error: Exception) -> Failure:
+    what = step.target if isinstance(step, ApplyObject) else type(step).__name__
+    if isinstance(error, ConflictError):
+        return Failure(step, "Conflict", f"{what}: changed meanwhile, tried again", needs_a_person=False)
+    if isinstance(error, DynamicApiError):
+        refused = error.status in (400, 403, 422)
+        reason = {403: "Forbidden", 422: "Invalid", 400: "Invalid"}.get(error.status, "ApiError")
+        return Failure(
+            step, reason, f"{what}: the API server says: {error.summary()}"[:1000], needs_a_person=refused
+        )
+    return Failure(step, "ApiUnreachable", f"{what}: {type(error).__name__}: {error}", needs_a_person=False)

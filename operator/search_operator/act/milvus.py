@@ -1,0 +1,112 @@
+"""The steps that change Milvus. Each may be repeated after a crash at any point."""
+
+from typing import Any
+
+from pymilvus import DataType, MilvusException
+from search_plane.release.record import (
+    HASH_FIELD,
+    ID_FIELD,
+    MAX_ID_LENGTH,
+    VECTOR_FIELD,
+    HnswIndex,
+    ReleaseRecord,
+)
+
+from search_operator.api.index import SemanticSearchIndex
+from search_operator.decide.steps import (
+    CreateCollection,
+    CreateIndex,
+    DropAlias,
+    DropCollection,
+    LoadCollection,
+    PointAlias,
+    Step,
+)
+from search_operator.milvus_api import CALL_SECONDS, MilvusPool, MilvusUnavailable
+from search_operator.observe.credentials import StoreCredentials
+
+LOAD_SECONDS = 30.0
+HASH_LENGTH = 64
+
+
+async def act_on_milvus(
+    pool: MilvusPool, index: SemanticSearchIndex, credentials: StoreCredentials, step: Step
+) -> None:
+    """Take one step. Raises MilvusUnavailable."""
+    milvus = index.spec.vector_store.milvus
+
+    def work(client: Any) -> None:
+        match step:
+            case CreateCollection(collection=name, record=record):
+                _create_collection(client, name, record)
+                _create_index(client, name, record.hnsw)
+            case CreateIndex(collection=name, record=record):
+                _create_index(client, name, record.hnsw)
+            case LoadCollection(collection=name, replicas=replicas, release_first=release_first):
+                if release_first:
+                    client.release_collection(name, timeout=CALL_SECONDS)
+                client.load_collection(name, replica_number=replicas, timeout=LOAD_SECONDS, _async=True)
+            case PointAlias(alias=alias, collection=name):
+                _point_alias(client, alias, name)
+            case DropAlias(alias=alias):
+                client.drop_alias(alias, timeout=CALL_SECONDS)
+            case DropCollection(collection=name, release=release):
+                _drop_collection(client, index, name, release)
+            case _:
+                raise TypeError(f"{type(step).__name__} is no step for Milvus")
+
+    await pool.call(milvus, credentials, work, within=LOAD_SECONDS)
+
+
+def _create_collection(client: Any, name: str, record: ReleaseRecord) -> None:
+    schema = client.create_schema(
+        auto_id=False, enable_dynamic_field=False, description=record.to_description()
+    )
+    schema.add_field(ID_FIELD, DataType.VARCHAR, is_primary=True, max_length=MAX_ID_LENGTH)
+    schema.add_field(VECTOR_FIELD, DataType.FLOAT_VECTOR, dim=record.encoder.dimension)
+    schema.add_field(HASH_FIELD, DataType.VARCHAR, max_length=HASH_LENGTH)
+    # No index_params here: with them Milvus would load at once, with its default number of replicas.
+    client.create_collection(name, schema=schema, num_shards=record.shards, timeout=CALL_SECONDS)
+
+
+def _create_index(client: Any, name: str, hnsw: HnswIndex) -> None:
+    params = client.prepare_index_params()
+    params.add_index(
+        VECTOR_FIELD,
+        index_name=VECTOR_FIELD,
+        index_type="HNSW",
+        metric_type=hnsw.metric,
+        params={"M": hnsw.m, "efConstruction": hnsw.ef_construction},
+    )
+    client.create_index(name, params, timeout=CALL_SECONDS, sync=False)
+
+
+def _point_alias(client: Any, alias: str, name: str) -> None:
+    try:
+        client.alter_alias(name, alias, timeout=CALL_SECONDS)
+    except MilvusException:
+        client.create_alias(name, alias, timeout=CALL_SECONDS)
+    answer = client.describe_alias(alias, timeout=CALL_SECONDS).get("collection_name")
+    if answer != name:
+        raise MilvusUnavailable(
+            "AliasNotMoved",
+            f"alias {alias} still names {answer} after it was pointed to {name}",
+            needs_a_person=False,
+        )
+
+
+def _drop_collection(client: Any, index: SemanticSearchIndex, name: str, release: str) -> None:
+    """Drop it only if it still is what the plan meant, and no alias names it: old servers would allow that."""
+    if name not in client.list_collections(timeout=CALL_SECONDS):
+        return
+    described = client.describe_collection(name, timeout=CALL_SECONDS)
+    record = ReleaseRecord.from_description(described.get("description", ""))
+    ours = record is not None and (record.namespace, record.index, record.release) == (
+        index.namespace,
+        index.name,
+        release,
+    )
+    if not ours or described.get("aliases"):
+        message = f"collection {name} is not dropped: it is not release {release} of this index, or an alias names it"
+        raise MilvusUnavailable("DropRefused", message, needs_a_person=True)
+    client.drop_collection(name, timeout=LOAD_SECONDS)

@@ -1,0 +1,251 @@
+"""Conditions: small pure functions, one statement each, with a reason for machines and a remedy for people."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from search_operator.decide.cost import amount, bill
+from search_operator.decide.release import (
+    COLLECTION_GONE,
+    Situation,
+    Stage,
+    active_collection_is_missing,
+)
+from search_operator.decide.steps import (
+    CreateCollection,
+    CreateIndex,
+    DropAlias,
+    DropCollection,
+    Failure,
+    LoadCollection,
+    Outcome,
+    PointAlias,
+)
+from search_operator.observe.observation import Observation, PodView, Problem
+from search_operator.render.gateway import gateway_name
+
+MILVUS_STEPS = (CreateCollection, CreateIndex, LoadCollection, PointAlias, DropAlias, DropCollection)
+PULL_FAILURES = frozenset({"ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName"})
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A condition before it gets its times: type, status, reason, message; `stalls` when a person must act."""
+
+    type: str
+    status: Literal["True", "False", "Unknown"]
+    reason: str
+    message: str
+    stalls: bool = False
+
+
+def statements(observation: Observation, now: Situation, outcome: Outcome) -> list[Statement]:
+    """Every condition of the API, always all of them; Ready, Reconciling and Stalled summarise the others."""
+    parts = [
+        encoder_ready(observation, now),
+        vector_store_ready(observation, now, outcome),
+        catalogue_ready(observation),
+        search_ready(observation, now),
+    ]
+    others = [promotable(now), within_budget(observation, now), backed_up(), paused(observation)]
+    other_failures = [f for f in outcome.failures if not isinstance(f.step, MILVUS_STEPS)]
+    return [
+        ready(now, parts),
+        reconciling(observation, now, parts, other_failures),
+        stalled(now, parts, other_failures),
+        *parts,
+        *others,
+    ]
+
+
+def encoder_ready(observation: Observation, now: Situation) -> Statement:
+    """Enough encoders answer: three quarters of what is wanted, and at least one."""
+    ready_pods, wanted = now.encoders_ready, now.encoders_desired
+    count = f"{ready_pods} of {wanted} encoders are ready"
+    if ready_pods >= max(1, -(-wanted * 3 // 4)):
+        return Statement("EncoderReady", "True", "Ready", count)
+    trouble = pod_trouble([pod for pod in observation.pods if pod.component == "encoder"])
+    if trouble:
+        return Statement(
+            "EncoderReady", "False", trouble.reason, f"{count}: {trouble.message}", trouble.needs_a_person
+        )
+    return Statement("EncoderReady", "False", "Starting", count)
+
+
+def pod_trouble(pods: Sequence[PodView]) -> Problem | None:
+    """The first thing that keeps pods of a workload from running."""
+    for pod in pods:
+        if pod.unschedulable:
+            remedy = "add nodes that fit, or lower the replicas or what each pod asks for"
+            return Problem("Unschedulable", f"pod {pod.name} has no node: {pod.unschedulable}; {remedy}")
+        if pod.waiting_reason in PULL_FAILURES:
+            remedy = "check the image's name and the nodes' access to its registry"
+            return Problem(pod.waiting_reason, f"pod {pod.name}: {pod.waiting_message}; {remedy}")
+        if pod.waiting_reason in ("CrashLoopBackOff", "CreateContainerConfigError", "CreateContainerError"):
+            detail = pod.report.message if pod.report else pod.waiting_message
+            return Problem(pod.waiting_reason, f"pod {pod.name}: {detail}; see kubectl logs {pod.name}")
+    return None
+
+
+def vector_store_ready(observation: Observation, now: Situation, outcome: Outcome) -> Statement:
+    """The release's collection is in memory, as many times as asked for."""
+    kind = "VectorStoreReady"
+    milvus = observation.index.spec.vector_store.milvus
+    if problem := observation.secret_problem or observation.milvus.problem:
+        return Statement(kind, "False", problem.reason, problem.message, problem.needs_a_person)
+    if active_collection_is_missing(observation):
+        message = (
+            f"Milvus has no collection {now.collection_name}, which queries run on; it will be built anew"
+        )
+        return Statement(kind, "False", COLLECTION_GONE, message)
+    failed = [f for f in outcome.failures if isinstance(f.step, MILVUS_STEPS)]
+    if failed:
+        return Statement(kind, "False", failed[0].reason, failed[0].message, failed[0].needs_a_person)
+    seen = now.collection
+    if seen is None or not seen.indexed:
+        return Statement(kind, "False", "Creating", f"collection {now.collection_name} is being created")
+    if not seen.loaded:
+        return Statement(kind, "False", "Loading", f"collection {seen.name} is being loaded")
+    if seen.replicas < milvus.replicas:
+        message = f"{seen.replicas} of {milvus.replicas} replicas of {seen.name} are in memory: a query node is gone"
+        return Statement(kind, "False", "ReplicaMissing", message)
+    return Statement(kind, "True", "Loaded", f"collection {seen.name} is loaded, replicas: {seen.replicas}")
+
+
+def catalogue_ready(observation: Observation) -> Statement:
+    """Elasticsearch answers for the declared index, and there is something in it."""
+    kind, index = "CatalogueReady", observation.index.spec.catalogue.elasticsearch.index
+    if problem := observation.secret_problem or observation.catalogue.problem:
+        return Statement(kind, "False", problem.reason, problem.message, problem.needs_a_person)
+    return Statement(kind, "True", "Reachable", f"Elasticsearch answers for index {index}")
+
+
+def search_ready(observation: Observation, now: Situation) -> Statement:
+    """A gateway serves the active release."""
+    kind = "SearchReady"
+    gateway_ready, wanted = gateway_counts(observation)
+    if now.stage is not Stage.ACTIVE:
+        waiting = f": waiting for {now.waiting_for}" if now.waiting_for else ""
+        return Statement(
+            kind, "False", "NoActiveRelease", f"release {now.record.release} is {now.stage.value}{waiting}"
+        )
+    if gateway_ready > 0:
+        return Statement(
+            kind, "True", "Serving", f"{gateway_ready} of {wanted} gateways serve {now.record.release}"
+        )
+    trouble = pod_trouble([pod for pod in observation.pods if pod.component == "gateway"])
+    if trouble:
+        return Statement(kind, "False", trouble.reason, trouble.message, trouble.needs_a_person)
+    return Statement(
+        kind, "False", "GatewayNotReady", f"0 of {wanted} gateways serve {now.record.release} yet"
+    )
+
+
+def gateway_counts(observation: Observation) -> tuple[int, int]:
+    """(ready, wanted) gateway pods."""
+    deployment = observation.child("Deployment", gateway_name(observation.index.name))
+    live = int((deployment or {}).get("status", {}).get("readyReplicas", 0))
+    return live, observation.index.spec.search.replicas
+
+
+def promotable(now: Situation) -> Statement:
+    """A candidate has passed every gate."""
+    if now.stage is Stage.ACTIVE:
+        if now.wanted != now.record.release:
+            message = (
+                f"the spec now asks for release {now.wanted}, but switching releases is not served by this version; "
+                f"{now.record.release} goes on serving. Create another index for the change"
+            )
+            return Statement("Promotable", "False", "ReleaseChangeNotServed", message)
+        return Statement("Promotable", "False", "NoCandidate", "there is no candidate release")
+    if now.stage is Stage.SWITCHING:
+        return Statement(
+            "Promotable", "True", "GatesPassed", f"release {now.record.release} has passed every gate"
+        )
+    return Statement(
+        "Promotable", "False", "GatesPending", f"release {now.record.release} is {now.stage.value}"
+    )
+
+
+def within_budget(observation: Observation, now: Situation) -> Statement:
+    """The declared fleet stays under the monthly cap."""
+    kind, spec = "WithinBudget", observation.index.spec
+    money = bill(spec, now.encoders_desired)
+    if money is None or spec.cost is None:
+        return Statement(
+            kind, "Unknown", "NoPrices", "spec.cost.prices is not given, so the bill is not known"
+        )
+    cap = f"{amount(money.cap)} {money.currency}"
+    at_most = f"a month of 744 hours costs at most {amount(money.month_at_maximum)} of {cap}"
+    if money.month_at_maximum > money.cap:
+        return Statement(
+            kind, "False", "AboveCap", f"{at_most}: lower maxReplicas, or set cost.action to Clamp"
+        )
+    maximum = spec.encoder.autoscaling.max_replicas
+    if money.allowed_max < maximum:
+        return Statement(
+            kind, "True", "Clamped", f"{at_most}, with {money.allowed_max} of {maximum} encoders allowed"
+        )
+    return Statement(kind, "True", "Projected", at_most)
+
+
+def backed_up() -> Statement:
+    """Backups are not served yet, and the status says so rather than nothing."""
+    return Statement("BackedUp", "Unknown", "NotServed", "backups are not served by this version")
+
+
+def paused(observation: Observation) -> Statement:
+    """Whether changes are held back."""
+    if observation.index.spec.paused:
+        return Statement(
+            "Paused", "True", "PausedBySpec", "spec.paused is true: nothing is changed until it is false"
+        )
+    return Statement("Paused", "False", "NotPaused", "")
+
+
+def ready(now: Situation, parts: Sequence[Statement]) -> Statement:
+    """The summary: every part is as it should be."""
+    bad = next((s for s in parts if s.status != "True"), None)
+    if bad and now.stage is not Stage.ACTIVE and not bad.stalls and bad.type != "SearchReady":
+        stalled_part = next((s for s in parts if s.stalls), None)
+        bad = stalled_part or bad
+    if bad:
+        return Statement(
+            "Ready", "False", bad.reason if now.stage is Stage.ACTIVE else now.stage.value, bad.message
+        )
+    rows = now.collection.rows if now.collection and now.collection.rows is not None else 0
+    fleet = f"{now.encoders_ready} encoder{'s' if now.encoders_ready != 1 else ''}"
+    return Statement(
+        "Ready", "True", "Serving", f"release {now.record.release} serves {rows:,} products from {fleet}"
+    )
+
+
+def reconciling(
+    observation: Observation, now: Situation, parts: Sequence[Statement], failures: Sequence[Failure]
+) -> Statement:
+    """Work is going on or being retried (kstatus: the resource is in progress)."""
+    kind = "Reconciling"
+    if observation.index.spec.paused:
+        return Statement(kind, "False", "Paused", "")
+    if any(s.stalls for s in parts) or any(f.needs_a_person for f in failures):
+        return Statement(kind, "False", "Stalled", "")
+    if failures:
+        return Statement(kind, "True", failures[0].reason, failures[0].message)
+    if now.stage is not Stage.ACTIVE:
+        return Statement(
+            kind, "True", now.stage.value, f"waiting for {now.waiting_for}" if now.waiting_for else ""
+        )
+    bad = next((s for s in parts if s.status != "True"), None)
+    return Statement(kind, "True", bad.reason, bad.message) if bad else Statement(kind, "False", "Steady", "")
+
+
+def stalled(now: Situation, parts: Sequence[Statement], failures: Sequence[Failure]) -> Statement:
+    """Only a person can remove what is in the way (kstatus: failed). It heals by itself once they have."""
+    kind = "Stalled"
+    if failure := next((f for f in failures if f.needs_a_person), None):
+        return Statement(kind, "True", failure.reason, failure.message)
+    if part := next((s for s in parts if s.stalls), None):
+        return Statement(kind, "True", part.reason, part.message)
+    if now.wanted != now.record.release:
+        return Statement(kind, "True", "ReleaseChangeNotServed", promotable(now).message)
+    return Statement(kind, "False", "NotStalled", "")

@@ -1,0 +1,43 @@
+"""Does a live object already hold what is desired? The answer that keeps a steady index free of writes."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from kubernetes.utils.quantity import parse_quantity
+
+APPLIED_HASH = "semanticsearch.io/applied"
+# How server-side apply identifies items of the lists that we own (merge keys of the built-in types).
+_MERGE_KEYS = ("name", "mountPath", "containerPort", "port", "topologyKey")
+_QUANTITY_PARENTS = frozenset({"requests", "limits", "sizeLimit", "averageValue", "storage"})
+
+
+def covers(live: Any, desired: Any, parent: str = "") -> bool:
+    """True when every desired value is in the live one; what others added beside it does not count."""
+    if isinstance(desired, Mapping):
+        if not isinstance(live, Mapping):
+            return False
+        inside = parent if parent in _QUANTITY_PARENTS else ""
+        return all(key in live and covers(live[key], value, inside or key) for key, value in desired.items())
+    if isinstance(desired, Sequence) and not isinstance(desired, str):
+        return isinstance(live, Sequence) and not isinstance(live, str) and _covers_list(live, desired)
+    if parent in _QUANTITY_PARENTS and isinstance(desired, str) and isinstance(live, str):
+        return _quantity(live) == _quantity(desired)
+    return bool(live == desired)
+
+
+def _covers_list(live: Sequence[Any], desired: Sequence[Any]) -> bool:
+    key = next(
+        (k for k in _MERGE_KEYS if desired and all(isinstance(d, Mapping) and k in d for d in desired)), None
+    )
+    if key is None:
+        return len(live) == len(desired) and all(covers(a, b) for a, b in zip(live, desired, strict=True))
+    by_key = {item.get(key): item for item in live if isinstance(item, Mapping)}
+    return all(item[key] in by_key and covers(by_key[item[key]], item) for item in desired)
+
+
+def _quantity(text: str) -> Decimal | str:
+    try:
+        return Decimal(parse_quantity(text))
+    except ValueError:
+        return text

@@ -1,0 +1,1 @@
+"""Read-only: the cluster, Milvus, Elasticsearch, jobs and the clock, gathered into one frozen Observation."""

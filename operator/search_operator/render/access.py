@@ -1,0 +1,103 @@
+"""Who may talk to whom: one ServiceAccount and one NetworkPolicy per component."""
+
+from urllib.parse import urlsplit
+
+from search_operator.api.index import SemanticSearchIndex
+from search_operator.render.child import HTTP_PORT, MANAGED_BY, Component, Object, child, labels
+
+LINK_LOCAL = "169.254.0.0/16"
+_JOBS: tuple[Component, ...] = ("build", "refresh")
+
+
+def access_objects(index: SemanticSearchIndex, operator_namespace: str) -> list[Object]:
+    """ServiceAccounts without any right and without a token, and policies that allow what is needed."""
+    return [
+        *_service_accounts(index),
+        _policy(index, "encoder", _encoder_policy(index)),
+        _policy(index, "gateway", _gateway_policy(index)),
+        _policy(index, "jobs", _jobs_policy(index, operator_namespace)),
+    ]
+
+
+def _service_accounts(index: SemanticSearchIndex) -> list[Object]:
+    accounts: tuple[tuple[str, Component], ...] = (
+        ("encoder", "encoder"),
+        ("gateway", "gateway"),
+        ("jobs", "build"),
+    )
+    return [
+        child(
+            index,
+            "v1",
+            "ServiceAccount",
+            f"{index.name}-{name}",
+            component,
+            {"automountServiceAccountToken": False},
+        )
+        for name, component in accounts
+    ]
+
+
+def _policy(index: SemanticSearchIndex, name: str, spec: Object) -> Object:
+    component: Component = "build" if name == "jobs" else "encoder" if name == "encoder" else "gateway"
+    body = {"spec": {"policyTypes": ["Ingress", "Egress"], **spec}}
+    return child(index, "networking.k8s.io/v1", "NetworkPolicy", f"{index.name}-{name}", component, body)
+
+
+def _encoder_policy(index: SemanticSearchIndex) -> Object:
+    callers = [_pods(index, component) for component in ("gateway", *_JOBS)]
+    return {
+        "podSelector": {"matchLabels": labels(index.name, "encoder")},
+        "ingress": [{"from": callers, "ports": [_tcp(HTTP_PORT)]}],
+    }
+
+
+def _gateway_policy(index: SemanticSearchIndex) -> Object:
+    return {
+        "podSelector": {"matchLabels": labels(index.name, "gateway")},
+        "ingress": [{"ports": [_tcp(HTTP_PORT)]}],
+        "egress": _egress(index),
+    }
+
+
+def _jobs_policy(index: SemanticSearchIndex, operator_namespace: str) -> Object:
+    return {
+        "podSelector": {
+            "matchLabels": {**MANAGED_BY, "semanticsearch.io/index": index.name},
+            "matchExpressions": [
+                {"key": "app.kubernetes.io/component", "operator": "In", "values": list(_JOBS)}
+            ],
+        },
+        "ingress": [{"from": [_operator(operator_namespace)], "ports": [_tcp(HTTP_PORT)]}],
+        "egress": _egress(index),
+    }
+
+
+def _egress(index: SemanticSearchIndex) -> list[Object]:
+    """Name resolution, the encoder, and the two stores' ports; never the node's metadata address."""
+    milvus = urlsplit(index.spec.vector_store.milvus.uri).port or 19530
+    url = urlsplit(index.spec.catalogue.elasticsearch.endpoint or "")
+    elasticsearch = url.port or (443 if url.scheme == "https" else 80)
+    return [
+        {"ports": [{"protocol": "UDP", "port": 53}, _tcp(53)]},
+        {"to": [_pods(index, "encoder")], "ports": [_tcp(HTTP_PORT)]},
+        {
+            "to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": [LINK_LOCAL]}}],
+            "ports": [_tcp(port) for port in sorted({milvus, elasticsearch})],
+        },
+    ]
+
+
+def _pods(index: SemanticSearchIndex, component: Component) -> Object:
+    return {"podSelector": {"matchLabels": labels(index.name, component)}}
+
+
+def _operator(namespace: str) -> Object:
+    return {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+        "podSelector": {"matchLabels": {"app.kubernetes.io/name": "semantic-search-operator"}},
+    }
+
+
+def _tcp(port: int) -> Object:
+    return {"protocol": "TCP", "port": port}

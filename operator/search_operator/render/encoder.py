@@ -1,0 +1,170 @@
+"""The encoder fleet of one fingerprint: Deployment, Service, HPA, PodDisruptionBudget."""
+
+from typing import Any
+
+from search_plane.release.identity import EncoderIdentity
+
+from search_operator.api.index import SemanticSearchIndex
+from search_operator.render.child import (
+    TMP_VOLUME,
+    Images,
+    Object,
+    child,
+    environment,
+    labels,
+    restricted_container,
+    restricted_pod,
+)
+
+MODEL_DIR = "/models"
+CPU_TARGET_PERCENT = 70
+FINGERPRINT_LABEL = "semanticsearch.io/fingerprint"
+
+
+def encoder_name(index: str, identity: EncoderIdentity) -> str:
+    """One Deployment and Service per fingerprint, so that two encoders never hide behind one name."""
+    return f"{index}-encoder-{identity.fingerprint()[7:15]}"
+
+
+def encoder_url(index: SemanticSearchIndex, identity: EncoderIdentity) -> str:
+    """Where gateways and jobs of this index find the encoder."""
+    return f"http://{encoder_name(index.name, identity)}.{index.namespace}.svc:80"
+
+
+def encoder_objects(
+    index: SemanticSearchIndex, identity: EncoderIdentity, images: Images, max_replicas: int
+) -> list[Object]:
+    """The fleet. `max_replicas` is what the monthly cap allows; `replicas` is the autoscaler's alone."""
+    name = encoder_name(index.name, identity)
+    selector = labels(index.name, "encoder") | {FINGERPRINT_LABEL: identity.fingerprint()[7:15]}
+    scaling = index.spec.encoder.autoscaling
+    deployment = {
+        "spec": {
+            "selector": {"matchLabels": selector},
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": _rolling_update(index)},
+            "template": {"metadata": {"labels": selector}, "spec": _pod(index, identity, images, selector)},
+        }
+    }
+    service = {
+        "spec": {
+            "selector": selector,
+            "ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": "http"}],
+        }
+    }
+    autoscaler = {
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
+            "minReplicas": min(scaling.min_replicas, max_replicas),
+            "maxReplicas": max_replicas,
+            "metrics": [
+                {
+                    "type": "Resource",
+                    "resource": {
+                        "name": "cpu",
+                        "target": {"type": "Utilization", "averageUtilization": CPU_TARGET_PERCENT},
+                    },
+                }
+            ],
+            # Up at once and in threes, down slowly: an encoder takes a node, an image and a warm-up to come back.
+            "behavior": {
+                "scaleUp": {
+                    "stabilizationWindowSeconds": 0,
+                    "policies": [{"type": "Pods", "value": 4, "periodSeconds": 30}],
+                },
+                "scaleDown": {
+                    "stabilizationWindowSeconds": 300,
+                    "policies": [{"type": "Pods", "value": 1, "periodSeconds": 120}],
+                },
+            },
+        }
+    }
+    budget = {"spec": {"maxUnavailable": 1, "selector": {"matchLabels": selector}}}
+    return [
+        child(index, "apps/v1", "Deployment", name, "encoder", deployment),
+        child(index, "v1", "Service", name, "encoder", service),
+        child(index, "autoscaling/v2", "HorizontalPodAutoscaler", name, "encoder", autoscaler),
+        child(index, "policy/v1", "PodDisruptionBudget", name, "encoder", budget),
+    ]
+
+
+def _rolling_update(index: SemanticSearchIndex) -> Object:
+    # A surge pod would wait for a GPU that the fleet itself holds.
+    if index.spec.encoder.accelerator.count:
+        return {"maxSurge": 0, "maxUnavailable": 1}
+    return {"maxSurge": 1, "maxUnavailable": 0}
+
+
+def _pod(
+    index: SemanticSearchIndex, identity: EncoderIdentity, images: Images, selector: dict[str, str]
+) -> Object:
+    encoder = index.spec.encoder
+    accelerator = encoder.accelerator
+    volume, model_dir = _weights(index)
+    resources: dict[str, Any] = encoder.resources.model_dump(exclude_none=True)
+    if accelerator.count:
+        limits = {**(resources.get("limits") or {}), accelerator.resource: str(accelerator.count)}
+        resources = {**resources, "limits": limits}
+    container = restricted_container(
+        {
+            "name": "encoder",
+            "image": encoder.image or images.plane,
+            "imagePullPolicy": images.pull_policy,
+            "args": ["encoder"],
+            "env": environment(
+                {
+                    "ENCODER_IDENTITY": identity.model_dump_json(),
+                    "MODEL_DIR": model_dir,
+                    "MAX_BATCH_SIZE": encoder.batching.max_batch_size,
+                    "MAX_BATCH_TOKENS": encoder.batching.max_batch_tokens,
+                }
+            ),
+            "resources": resources,
+            "startupProbe": _probe("/healthz", periodSeconds=1, failureThreshold=300),
+            "readinessProbe": _probe("/readyz", periodSeconds=5, timeoutSeconds=3, failureThreshold=2),
+            "livenessProbe": _probe("/healthz", periodSeconds=10, timeoutSeconds=5, failureThreshold=3),
+            "volumeMounts": [{"name": "weights", "mountPath": MODEL_DIR, "readOnly": True}] if volume else [],
+        }
+    )
+    return restricted_pod(
+        {
+            "serviceAccountName": f"{index.name}-encoder",
+            "terminationGracePeriodSeconds": 30,
+            "containers": [container],
+            "volumes": [TMP_VOLUME, *([volume] if volume else [])],
+            "nodeSelector": accelerator.effective_node_selector(),
+            "tolerations": [
+                t.model_dump(by_alias=True, exclude_none=True) for t in accelerator.effective_tolerations()
+            ],
+            "topologySpreadConstraints": [
+                {
+                    "maxSkew": 1,
+                    "topologyKey": key,
+                    "whenUnsatisfiable": "ScheduleAnyway",
+                    "labelSelector": {"matchLabels": selector},
+                }
+                for key in ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
+            ],
+        }
+    )
+
+
+def _weights(index: SemanticSearchIndex) -> tuple[Object | None, str]:
+    """The volume that carries the artefact (none when it is baked into the image), and where the artefact lies."""
+    weights = index.spec.encoder.weights
+    if weights.image:
+        return {
+            "name": "weights",
+            "image": {"reference": weights.image, "pullPolicy": "IfNotPresent"},
+        }, MODEL_DIR
+    if weights.persistent_volume_claim:
+        claim = weights.persistent_volume_claim
+        volume = {
+            "name": "weights",
+            "persistentVolumeClaim": {"claimName": claim.claim_name, "readOnly": True},
+        }
+        return volume, f"{MODEL_DIR}/{claim.path}".rstrip("/")
+    return None, weights.baked_in.path if weights.baked_in else MODEL_DIR
+
+
+def _probe(path: str, **timing: int) -> Object:
+    return {"httpGet": {"path": path, "port": "http", "scheme": "HTTP"}, **timing}

@@ -1,0 +1,1 @@
+"""The running operator: kopf's watches, the work queue, leadership, probes, metrics and settings."""
