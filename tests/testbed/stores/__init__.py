@@ -1,0 +1,1 @@
+"""A real Milvus and a real Elasticsearch for the demo and the tests."""

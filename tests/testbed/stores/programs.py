@@ -1,0 +1,140 @@
+"""The two servers' programs, fetched or built once per pinned version and kept in the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.testbed.cluster.cache import TestbedError, cache_root
+from tests.testbed.cluster.commands import run
+from tests.testbed.cluster.toolchain import Progress, locked
+
+MILVUS_RECIPE = Path(__file__).parent / "milvus"
+ELASTICSEARCH_RECIPE = Path(__file__).parent / "elasticsearch"
+JAVA_RELEASE = 17
+# What the server's classes ask for; java.desktop and the like would double the size.
+_JAVA_MODULES = (
+    *("java.base", "java.logging", "java.management", "java.naming", "java.net.http", "java.security.jgss"),
+    *("java.sql", "java.xml", "jdk.crypto.ec", "jdk.localedata", "jdk.management", "jdk.net"),
+    *("jdk.unsupported", "jdk.zipfs", "jdk.charsets"),
+)
+_FETCH_SECONDS = 900
+
+
+def silent(_message: str) -> None:
+    """A progress callback that says nothing."""
+
+
+def sources_key(*files: Path) -> str:
+    """First 16 hex digits of the SHA-256 over names and contents, the same in any order."""
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def _made_once(folder: Path, what: str, make: Callable[[Path], None], progress: Progress) -> Path:
+    """``folder``, filled by ``make`` if it is not there; it appears only when ``make`` succeeded."""
+    if folder.is_dir():
+        return folder
+    with locked(folder.with_name(f"{folder.name}.lock")):
+        if folder.is_dir():
+            return folder
+        progress(f"{what}: preparing")
+        part = folder.with_name(f"{folder.name}.part")
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        make(part)
+        part.rename(folder)
+        progress(f"{what}: done")
+    return folder
+
+
+def milvus_program(progress: Progress = silent) -> Path:
+    """Folder with the ``milvus`` server binary and its libraries (about 250 MB)."""
+    requirements = MILVUS_RECIPE / "requirements.txt"
+
+    def make(folder: Path) -> None:
+        package = folder / "package"
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
+        run(
+            [*pip, "--target", package, "-r", requirements],
+            what="fetching the Milvus server",
+            timeout=_FETCH_SECONDS,
+            remedy="check the network and pip's index",
+        )
+        run(
+            [sys.executable, "-c", "import milvus, sys; milvus._initialize_data_files(sys.argv[1])", folder],
+            what="unpacking the Milvus server",
+            timeout=120,
+            environment={**os.environ, "PYTHONPATH": str(package)},
+        )
+        shutil.rmtree(package)
+
+    root = cache_root() / "stores" / f"milvus-{sources_key(requirements)}"
+    return _made_once(root, "Milvus server", make, progress) / "bin"
+
+
+def java() -> Path:
+    """The ``java`` of JAVA_HOME, else of PATH; TestbedError when there is none or it is too old."""
+    home = os.environ.get("JAVA_HOME")
+    found = shutil.which("java", path=f"{home}/bin") if home else shutil.which("java")
+    remedy = (
+        f"install a JDK {JAVA_RELEASE} (Debian: apt-get install openjdk-{JAVA_RELEASE}-jdk-headless maven)"
+    )
+    if found is None:
+        raise TestbedError(f"no java on PATH; {remedy}")
+    said = run([found, "--version"], what=f"{found} --version", remedy=remedy)
+    release = re.match(r"\S+ (\d+)", said)
+    if release is None or int(release[1]) < JAVA_RELEASE:
+        raise TestbedError(f"{found} is {said.splitlines()[0]!r}; {remedy}")
+    return Path(found)
+
+
+def elasticsearch_jars(progress: Progress = silent) -> Path:
+    """Folder with the jars of the Elasticsearch node: our launcher and what Maven resolved for it."""
+    sources = [ELASTICSEARCH_RECIPE / "pom.xml", *(ELASTICSEARCH_RECIPE / "src").rglob("*.java")]
+
+    def make(folder: Path) -> None:
+        maven = shutil.which("mvn")
+        if maven is None:
+            raise TestbedError("no mvn on PATH; install Maven (Debian: apt-get install maven)")
+        work = folder.with_name(f"{folder.name}.work")
+        shutil.rmtree(work, ignore_errors=True)
+        shutil.copytree(ELASTICSEARCH_RECIPE, work)
+        run(
+            [maven, "-B", "-q", "-f", work / "pom.xml", "package"],
+            what="building the Elasticsearch node with Maven",
+            timeout=_FETCH_SECONDS,
+            remedy="check the network and ~/.m2/settings.xml",
+        )
+        for jar in [*(work / "target").glob("*.jar"), *(work / "target" / "lib").glob("*.jar")]:
+            shutil.copy(jar, folder)
+        shutil.rmtree(work)
+
+    root = cache_root() / "stores" / f"elasticsearch-{sources_key(*sources)}"
+    return _made_once(root, "Elasticsearch node", make, progress)
+
+
+def java_runtime(progress: Progress = silent) -> Path:
+    """Folder with a Java runtime cut down by jlink to what the node needs (bin/java), for an image."""
+    jlink = java().resolve().parent / "jlink"
+    if not jlink.is_file():
+        raise TestbedError(f"no jlink beside {java()}: install a whole JDK {JAVA_RELEASE}, not only a JRE")
+
+    def make(folder: Path) -> None:
+        target = folder / "java"
+        cut = ["--strip-debug", "--no-header-files", "--no-man-pages", "--compress=0"]
+        run(
+            [jlink, "--add-modules", ",".join(_JAVA_MODULES), *cut, "--output", target],
+            what="cutting a Java runtime with jlink",
+            timeout=300,
+        )
+
+    key = hashlib.sha256(f"{jlink}{jlink.stat().st_mtime_ns}{_JAVA_MODULES}".encode()).hexdigest()[:16]
+    return _made_once(cache_root() / "stores" / f"java-{key}", "Java runtime", make, progress) / "java"
