@@ -1,7 +1,7 @@
 """Build and refresh in one: makes a collection equal to the catalogue, embedding only what changed.
 
 A pass scans one point in time of the catalogue, writes what the collection lacks, and leaves a digest of what
-should be there. Passes repeat until the digest of the collection equals that of a pass begun after the writing.
+should be there. Passes repeat until the collection's digest equals that of a pass begun after the writing.
 """
 
 import asyncio

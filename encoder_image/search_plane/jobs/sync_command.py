@@ -197,7 +197,7 @@ def _log_json() -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
         JsonFormatter(
-            "%(message)s", rename_fields={"levelname": "level"}, timestamp=True, reserved_attrs=None
+            "%(levelname)s %(name)s %(message)s", timestamp=True, rename_fields={"levelname": "level"}
         )
     )
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

@@ -1,0 +1,312 @@
+"""The job on a real Milvus and a real Elasticsearch, with the encoder server as a process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from elasticsearch import Elasticsearch
+from pymilvus import MilvusClient
+from search_plane.jobs.rendering import Rendered, Renderer
+from search_plane.release.record import CatalogueTarget, MilvusTarget, ReleaseSnapshot
+from search_plane.stores.catalogue import connect_blocking
+
+from sample_catalogue import apply_changes, bad_documents, generate, index_definition, load, mutate
+from tests.testbed.plane import (
+    EncoderServer,
+    JobProcess,
+    create_release_collection,
+    sample_record,
+    wait_until,
+)
+from tests.testbed.weights.folder import WeightsFolder
+
+pytestmark = pytest.mark.stores
+
+PRODUCTS = 2000
+SEED = 7
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+# Two batches of 32 may be with the encoder, and one upsert of 512 on its way, when a job is killed.
+IN_FLIGHT = 4 * 32 + 2 * 512
+
+
+@dataclass
+class Shop:
+    """A catalogue and an empty release of it."""
+
+    elasticsearch: Elasticsearch
+    milvus: MilvusClient
+    release: ReleaseSnapshot
+    encoder: EncoderServer
+    home: Path
+
+    @property
+    def index(self) -> str:
+        return self.release.catalogue.index
+
+    def job(self, kind: str = "build", **settings: object) -> JobProcess:
+        return JobProcess(self.release, self.home, kind, settings)
+
+    def held(self) -> dict[str, str]:
+        """Content hash by id of every row, read without the job's own code."""
+        rows = self.milvus.query(
+            self.release.milvus.collection,
+            filter='id != ""',
+            output_fields=["id", "content_hash"],
+            limit=16000,
+            consistency_level="Strong",
+            timeout=30,
+        )
+        return {row["id"]: row["content_hash"] for row in rows}
+
+    def wanted(self) -> dict[str, str]:
+        """Content hash by id of every document that can be indexed, rendered here."""
+        renderer = Renderer(self.release.encoder.text_template, self.release.catalogue.fields.id)
+        answer = self.elasticsearch.search(index=self.index, size=10_000)
+        rendered = [renderer.render(hit["_id"], hit["_source"]) for hit in answer["hits"]["hits"]]
+        return {row.id: row.content_hash for row in rendered if isinstance(row, Rendered)}
+
+
+@pytest.fixture(scope="module")
+def encoder(tiny_encoder: WeightsFolder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EncoderServer]:
+    with EncoderServer(tiny_encoder, tmp_path_factory.mktemp("encoder")) as server:
+        yield server
+
+
+MakeShop = Callable[..., Shop]
+
+
+@pytest.fixture
+def make_shop(
+    milvus_uri: str, elasticsearch_url: str, encoder: EncoderServer, tmp_path: Path
+) -> Iterator[MakeShop]:
+    shops: list[Shop] = []
+
+    def make(products: int = PRODUCTS, server: EncoderServer | None = None, filter_: str = "") -> Shop:
+        serving = server or encoder
+        name = f"job_{uuid4().hex[:8]}"
+        catalogue = CatalogueTarget(url=elasticsearch_url, index=name.replace("_", "-"), filter=filter_)
+        elasticsearch = connect_blocking(catalogue, timeout=60)
+        elasticsearch.indices.create(index=catalogue.index, **index_definition("standard"))
+        if products:
+            load(elasticsearch, catalogue.index, products, SEED, analyzer="standard")
+        milvus = MilvusClient(uri=milvus_uri, timeout=30)
+        record = sample_record(serving.identity, "r-12345678")
+        create_release_collection(milvus, record, name)
+        release = ReleaseSnapshot(
+            namespace="test",
+            index="products",
+            release="r-12345678",
+            fingerprint=serving.identity.fingerprint(),
+            encoder=serving.identity,
+            encoder_url=serving.url,
+            milvus=MilvusTarget(uri=milvus_uri, collection=name),
+            catalogue=catalogue,
+        )
+        shop = Shop(elasticsearch, milvus, release, serving, tmp_path)
+        shops.append(shop)
+        return shop
+
+    yield make
+    for shop in shops:
+        shop.milvus.drop_collection(shop.release.milvus.collection, timeout=30)
+        shop.elasticsearch.indices.delete(index=shop.index)
+        shop.elasticsearch.close()
+
+
+def test_a_build_then_a_run_with_nothing_to_do_then_changes(make_shop: MakeShop) -> None:
+    shop = make_shop()
+    before = shop.encoder.texts_embedded()
+
+    first = shop.job()
+    assert first.wait() == 0, first.tail()
+    report = first.report()
+    assert (report.result, report.reason, report.id_sets_equal) == ("Succeeded", "Completed", True)
+    assert (report.rows, report.embedded, report.unchanged, report.failed) == (PRODUCTS, PRODUCTS, 0, 0)
+    assert report.rows_per_second > 0
+    assert shop.encoder.texts_embedded() - before == PRODUCTS
+    assert shop.held() == shop.wanted()
+
+    again = shop.job("refresh")
+    assert again.wait() == 0, again.tail()
+    report = again.report()
+    assert (report.embedded, report.unchanged, report.deleted, report.rows) == (0, PRODUCTS, 0, PRODUCTS)
+    assert shop.encoder.texts_embedded() - before == PRODUCTS
+
+    changes = list(mutate(SEED, PRODUCTS, at=NOW, repriced=40, retitled=30, deleted=20, added=10))
+    apply_changes(shop.elasticsearch, shop.index, changes)
+    taken = [bad for bad in bad_documents(SEED) if bad.accepted]
+    apply_changes(shop.elasticsearch, shop.index, taken)
+    refresh = shop.job("refresh")
+    assert refresh.wait() == 0, refresh.tail()
+    report = refresh.report()
+    wanted = shop.wanted()
+    assert shop.held() == wanted
+    assert report.rows == len(wanted)
+    assert report.deleted == 20
+    left_out = {bad.id for bad in taken} - wanted.keys()
+    assert report.failed == len(left_out) > 0
+    assert {bad.id for bad in report.bad} == left_out
+    assert all(bad.reason for bad in report.bad)
+    assert report.embedded == 30 + 10 + len(taken) - len(left_out)
+
+
+def test_a_document_that_turns_bad_or_leaves_the_filter_leaves_the_collection(make_shop: MakeShop) -> None:
+    shop = make_shop(products=300, filter_="on_sale:true")
+    products = list(generate(300, SEED))
+    on_sale = {product.sku for product in products if product.on_sale}
+    first = shop.job()
+    assert first.wait() == 0, first.tail()
+    assert shop.held().keys() == on_sale < {product.sku for product in products}
+
+    ended, spoilt, *_ = sorted(on_sale)
+    shop.elasticsearch.update(index=shop.index, id=ended, doc={"on_sale": False})
+    shop.elasticsearch.update(
+        index=shop.index, id=spoilt, doc={"title": "", "brand": "", "category": None}, refresh=True
+    )
+    second = shop.job("refresh")
+    assert second.wait() == 0, second.tail()
+    assert shop.held().keys() == on_sale - {ended, spoilt}
+    assert (second.report().deleted, second.report().embedded) == (2, 0)
+    assert [bad.id for bad in second.report().bad] == [spoilt]
+
+
+def test_rows_that_nobody_knows_are_deleted(make_shop: MakeShop) -> None:
+    shop = make_shop(products=100)
+    strange = ["ghost", "引号\"'\\ and {braces}", "%", "a" * 128]
+    rows = [
+        {"id": row, "content_hash": "0" * 32, "dense": [0.5] * shop.encoder.identity.dimension}
+        for row in strange
+    ]
+    shop.milvus.upsert(shop.release.milvus.collection, rows, timeout=30)
+    job = shop.job()
+    assert job.wait() == 0, job.tail()
+    assert shop.held() == shop.wanted()
+    assert job.report().deleted == len(strange)
+
+
+def test_a_killed_build_goes_on_where_it_was(make_shop: MakeShop) -> None:
+    shop = make_shop(products=6000)
+    before = shop.encoder.texts_embedded()
+    first = shop.job()
+    wait_until(
+        "1,500 rows to be written", lambda: (now := first.progress()) is not None and now.embedded >= 1500
+    )
+    first.kill()
+    survived = len(shop.held())
+    assert 1500 <= survived < 6000
+
+    second = shop.job()
+    assert second.wait() == 0, second.tail()
+    report = second.report()
+    assert shop.held() == shop.wanted()
+    assert len(shop.held()) == 6000
+    assert report.unchanged == survived
+    assert report.embedded == 6000 - survived
+    assert shop.encoder.texts_embedded() - before <= 6000 + IN_FLIGHT
+
+
+def test_sigterm_stops_quickly_and_says_so(make_shop: MakeShop) -> None:
+    shop = make_shop(products=6000)
+    job = shop.job()
+    wait_until("the first rows", lambda: (now := job.progress()) is not None and now.embedded > 0)
+    job.terminate()
+    assert job.wait(10) == 143
+    report = job.report()
+    assert (report.result, report.reason, report.id_sets_equal) == ("Failed", "Terminated", False)
+    assert report.embedded > 0
+
+
+def test_an_encoder_that_goes_away_is_waited_for(
+    make_shop: MakeShop, tiny_encoder: WeightsFolder, tmp_path: Path
+) -> None:
+    with EncoderServer(tiny_encoder, tmp_path) as server:
+        shop = make_shop(products=6000, server=server)
+        job = shop.job()
+        wait_until("the first rows", lambda: (now := job.progress()) is not None and now.embedded > 0)
+        server.kill()
+        wait_until("the job to notice", lambda: "encoder not available" in job.log.read_text())
+        server.start()
+        assert job.wait() == 0, job.tail()
+        assert shop.held() == shop.wanted()
+        assert job.report().embedded == 6000
+
+
+def test_an_encoder_that_stays_away_ends_the_job(make_shop: MakeShop) -> None:
+    shop = make_shop(products=50)
+    shop.release = shop.release.model_copy(update={"encoder_url": "http://127.0.0.1:9"})
+    job = shop.job(PATIENCE_SECONDS=2)
+    assert job.wait(30) == 1
+    assert job.report().reason == "EncoderUnavailable"
+    assert shop.held() == {}
+
+
+def test_another_encoder_than_the_releases_is_fatal(make_shop: MakeShop) -> None:
+    shop = make_shop(products=50)
+    other = shop.release.encoder.model_copy(update={"revision": "another"})
+    shop.release = shop.release.model_copy(update={"encoder": other, "fingerprint": other.fingerprint()})
+    job = shop.job()
+    assert job.wait(30) == 1
+    report = job.report()
+    assert report.reason == "FingerprintMismatch"
+    assert other.fingerprint() in report.message
+    assert shop.held() == {}
+
+
+def test_an_empty_catalogue_is_said_and_deletes_nothing(make_shop: MakeShop) -> None:
+    shop = make_shop(products=0)
+    row = {"id": "kept", "content_hash": "0" * 32, "dense": [0.5] * shop.encoder.identity.dimension}
+    shop.milvus.upsert(shop.release.milvus.collection, [row], timeout=30)
+    job = shop.job()
+    assert job.wait(30) == 3
+    assert (job.report().result, job.report().reason) == ("Failed", "EmptyCatalogue")
+    assert shop.held().keys() == {"kept"}
+
+
+def test_a_template_that_fits_no_document_deletes_nothing(make_shop: MakeShop) -> None:
+    shop = make_shop(products=20)
+    built = shop.job()
+    assert built.wait() == 0, built.tail()
+    misspelt = shop.release.encoder.model_copy(update={"text_template": "{titel}"})
+    shop.release = shop.release.model_copy(update={"encoder": misspelt})
+    job = shop.job()
+    assert job.wait(30) == 3
+    assert "no text in titel" in job.report().message
+    assert len(shop.held()) == 20
+
+
+def test_stores_that_are_not_there_are_named(make_shop: MakeShop) -> None:
+    shop = make_shop(products=20)
+    whole = shop.release
+    missing = whole.milvus.model_copy(update={"collection": "nowhere"})
+    away = whole.milvus.model_copy(update={"uri": "http://127.0.0.1:9"})
+    other = whole.catalogue.model_copy(update={"index": "nowhere"})
+    for change, reason in (
+        ({"milvus": missing}, "VectorStoreRefused"),
+        ({"milvus": away}, "VectorStoreUnavailable"),
+        ({"catalogue": other}, "CatalogueRefused"),
+        ({"catalogue": other.model_copy(update={"url": "http://127.0.0.1:9"})}, "CatalogueUnavailable"),
+    ):
+        shop.release = whole.model_copy(update=change)
+        job = shop.job(PATIENCE_SECONDS=2)
+        assert job.wait(60) == 1, job.tail()
+        assert job.report().reason == reason, job.report()
+        assert "Traceback" not in job.log.read_text()
+
+
+def test_changes_made_while_it_scans_are_in_the_collection_at_the_end(make_shop: MakeShop) -> None:
+    shop = make_shop(products=4000)
+    job = shop.job()
+    wait_until(
+        "the scan to be half way", lambda: (now := job.progress()) is not None and now.embedded >= 1000
+    )
+    changes = list(mutate(SEED, 4000, at=NOW, retitled=60, deleted=40, added=30))
+    apply_changes(shop.elasticsearch, shop.index, changes)
+    assert job.wait() == 0, job.tail()
+    assert shop.held() == shop.wanted()
+    assert job.report().id_sets_equal
+    assert job.report().rows == 4000 - 40 + 30
