@@ -30,6 +30,8 @@ class ApiServer:
 
     kubeconfig: Path
     url: str
+    certificate: Path
+    token: str
     kubectl: Path
 
     def ask(self, *arguments: str, stdin: str | None = None, timeout: float = 60.0) -> str:
@@ -65,7 +67,7 @@ def api_server(progress: Callable[[str], None] = print) -> Iterator[ApiServer]:
         )
         kubeconfig = home / "kubeconfig"
         kubeconfig.write_text(_kubeconfig(url, certificate, token))
-        yield ApiServer(kubeconfig, url, BY_NAME["kubernetes"].bin / "kubectl")
+        yield ApiServer(kubeconfig, url, certificate, token, BY_NAME["kubernetes"].bin / "kubectl")
 
 
 def _etcd(home: Path, port: int, peer: int) -> list[str]:
