@@ -20,12 +20,16 @@ from search_operator.decide.steps import (
     ReleaseFinalizer,
     Step,
 )
-from search_operator.kubernetes_api import INDEX, KubernetesApi, kind_named
+from search_operator.kubernetes_api import INDEX, KubernetesApi, Object, kind_named
 from search_operator.milvus_api import MilvusPool, MilvusUnavailable
-from search_operator.observe.cache import Cache
+from search_operator.observe.cache import INDEX_LABEL, Cache
 from search_operator.observe.credentials import StoreCredentials
 
 API_ERRORS = (DynamicApiError, aiohttp.ClientError, TimeoutError)
+
+
+class Unsettled(Exception):
+    """An apply that changed nothing: our reading of the object and the API server's disagree."""
 
 
 class LostLeadership(Exception):
@@ -52,6 +56,8 @@ class Actor:
                 done += 1
             except MilvusUnavailable as error:
                 failures.append(Failure(step, error.reason, str(error), error.needs_a_person))
+            except Unsettled as error:
+                failures.append(Failure(step, "Unsettled", str(error), needs_a_person=False))
             except API_ERRORS as error:
                 failures.append(_api_failure(step, error))
             if failures and isinstance(step, DeleteObject | CreateCollection):
@@ -66,11 +72,21 @@ class Actor:
             case ReleaseFinalizer():
                 await self._set_finalizers(index, tuple(f for f in index.finalizers if f != FINALIZER))
             case ApplyObject(body=body):
-                self.cache.put(await self.api.apply(body))
+                await self._apply(body)
             case DeleteObject(kind=kind, name=name, uid=uid):
                 await self.api.delete(kind_named(kind), index.namespace, name, uid)
             case _:
                 await act_on_milvus(self.milvus, index, credentials, step)
+
+    async def _apply(self, body: Object) -> None:
+        kept = self.cache.children((body["metadata"]["namespace"], _index_name(body)))
+        before = kept.get((body["kind"], body["metadata"]["name"]))
+        after = await self.api.apply(body)
+        self.cache.put(after)
+        if before and before["metadata"]["resourceVersion"] == after["metadata"]["resourceVersion"]:
+            raise Unsettled(
+                f"applying {body['kind']} {body['metadata']['name']} changes nothing, yet it seems to differ"
+            )
 
     async def _set_finalizers(self, index: SemanticSearchIndex, finalizers: tuple[str, ...]) -> None:
         # A merge patch with the resourceVersion: an apply would bring a deleted index back to life.
@@ -80,6 +96,10 @@ class Actor:
             self.cache.put_index(body)
         else:
             self.cache.drop_index((index.namespace, index.name))
+
+
+def _index_name(body: Object) -> str:
+    return str(body["metadata"]["labels"][INDEX_LABEL])
 
 
 def _api_failure(step: Step, error: Exception) -> Failure:

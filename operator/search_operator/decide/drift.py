@@ -32,8 +32,14 @@ def _covers_list(live: Sequence[Any], desired: Sequence[Any]) -> bool:
     )
     if key is None:
         return len(live) == len(desired) and all(covers(a, b) for a, b in zip(live, desired, strict=True))
-    by_key = {item.get(key): item for item in live if isinstance(item, Mapping)}
-    return all(item[key] in by_key and covers(by_key[item[key]], item) for item in desired)
+    by_key = {_identity(item, key): item for item in live if isinstance(item, Mapping)}
+    found = ((by_key.get(_identity(item, key)), item) for item in desired)
+    return all(mate is not None and covers(mate, item) for mate, item in found)
+
+
+def _identity(item: Mapping[str, Any], key: str) -> tuple[Any, Any]:
+    """A port is known by its number and its protocol together: 53/UDP is not 53/TCP."""
+    return item.get(key), item.get("protocol", "TCP")
 
 
 def _quantity(text: str) -> Decimal | str:

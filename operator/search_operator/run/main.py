@@ -221,6 +221,8 @@ def _configure_logging(level: str) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for noisy in ("kopf", "elastic_transport", "kubernetes", "aiohttp.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # It warns of every failed connection; the status tells that once.
+    logging.getLogger("elastic_transport").setLevel(logging.ERROR)
 
 
 async def _main() -> None:
