@@ -6,7 +6,6 @@ import functools
 import http.server
 import json
 import threading
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,7 +38,7 @@ USER 10001:10001
 ENTRYPOINT ["python", "/check.py"]
 """
 APP_CODE = """\
-import http.server, os, pathlib, sys, urllib.request
+import http.server, os, pathlib, sys, time, urllib.request
 def write(path):
     try:
         pathlib.Path(path, "x").write_text("x")
@@ -53,6 +52,14 @@ match sys.argv[1]:
         print(pathlib.Path("/models/model.txt").read_text().strip(), "writes:", write("/models"))
     case "fetch":
         print(urllib.request.urlopen(sys.argv[2], timeout=10).read().decode())
+    case "fetch-until-refused":
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            try:
+                urllib.request.urlopen(sys.argv[2], timeout=3).read()
+            except OSError as error:
+                sys.exit(print("refused:", error))
+        print("never refused")
     case "serve":
         import http.server
         handler = http.server.SimpleHTTPRequestHandler
@@ -168,12 +175,12 @@ def test_a_network_policy_is_enforced(namespace: str) -> None:
         },
     }
     cluster().ask("-n", namespace, "apply", "-f", "-", stdin=json.dumps(policy))
-    # The engine looks twice a second, and a policy has no status that says when it holds.
-    time.sleep(2)
+    # A policy has no status that says when it holds, so the stranger tries until it does.
+    create(namespace, "stranger", "fetch-until-refused", "http://guarded/check.py")
+    refusal = said(namespace, "stranger")
     create(namespace, "friend", "fetch", "http://guarded/check.py")
-    create(namespace, "stranger", "fetch", "http://guarded/check.py")
     assert said(namespace, "friend") == APP_CODE.strip()
-    assert "timed out" in said(namespace, "stranger")
+    assert "timed out" in refusal
 
 
 def test_gpus_are_counted_by_the_scheduler(namespace: str) -> None:
@@ -216,6 +223,17 @@ def test_pods_reach_a_server_of_this_machine(namespace: str) -> None:
         create(namespace, "outward", "fetch", f"http://{address}:{server.server_port}/")
         assert said(namespace, "outward") == "from the machine"
         server.shutdown()
+
+
+def test_the_cpu_of_pods_is_measured(namespace: str) -> None:
+    create(namespace, "measured", "serve")
+    path = f"/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}/pods"
+
+    def measured() -> bool:
+        items = json.loads(cluster().ask("get", "--raw", path))["items"]
+        return "measured" in [item["metadata"]["name"] for item in items]
+
+    wait_until(measured, what="the metrics of a new pod", timeout=60, every=1)
 
 
 def test_every_write_is_in_the_audit_log_with_who_made_it(namespace: str) -> None:
