@@ -19,6 +19,7 @@ from tests.cluster.resource_base import DIGEST, OTHER_DIGEST, Json, at, changed,
 from tests.testbed.apiserver import ApiServer
 from tests.testbed.apiserver_fixtures import CRD_FILE
 
+pytest_plugins = ["tests.testbed.apiserver_fixtures"]
 pytestmark = pytest.mark.cluster
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -55,7 +55,7 @@ def _served(schema: Json, inherited: str) -> str:
     for rule in schema.get(VALIDATIONS, ()):
         if NOT_SERVED in rule["message"]:
             what = rule["message"].split(f" {NOT_SERVED}")[0]
-            return _REFUSED if rule["rule"] == "false" else f"yes, but {what} is refused"
+            return _REFUSED if rule["rule"] in ("false", "size(self) == 0") else f"yes, but not {what}"
     return _SERVED
 
 
@@ -78,7 +78,10 @@ def _default(schema: Json, required: bool) -> str:
     if required:
         return "**required**"
     default: Any = schema.get("default")
-    if default is None or (isinstance(default, dict) and "properties" in schema):
+    if isinstance(default, dict) and "properties" in schema:
+        below = schema["properties"]
+        default = {name: value for name, value in default.items() if value != below[name].get("default")}
+    if default in (None, {}):
         return ""
     return f"`{default if isinstance(default, str) else json.dumps(default)}`"
 
