@@ -84,7 +84,7 @@ MakeShop = Callable[..., Shop]
 def make_shop(
     milvus_uri: str, elasticsearch_url: str, encoder: EncoderServer, tmp_path: Path
 ) -> Iterator[MakeShop]:
-    shops: list[Shop] = []
+    shops: list[tuple[Shop, str, str]] = []
 
     def make(products: int = PRODUCTS, server: EncoderServer | None = None, filter_: str = "") -> Shop:
         serving = server or encoder
@@ -108,13 +108,13 @@ def make_shop(
             catalogue=catalogue,
         )
         shop = Shop(elasticsearch, milvus, release, serving, tmp_path)
-        shops.append(shop)
+        shops.append((shop, name, catalogue.index))
         return shop
 
     yield make
-    for shop in shops:
-        shop.milvus.drop_collection(shop.release.milvus.collection, timeout=30)
-        shop.elasticsearch.indices.delete(index=shop.index)
+    for shop, collection, index in shops:
+        shop.milvus.drop_collection(collection, timeout=30)
+        shop.elasticsearch.indices.delete(index=index)
         shop.elasticsearch.close()
 
 
@@ -310,3 +310,31 @@ def test_changes_made_while_it_scans_are_in_the_collection_at_the_end(make_shop:
     assert shop.held() == shop.wanted()
     assert job.report().id_sets_equal
     assert job.report().rows == 4000 - 40 + 30
+
+
+def test_an_overloaded_encoder_is_given_time(
+    make_shop: MakeShop, tiny_encoder: WeightsFolder, tmp_path: Path
+) -> None:
+    with EncoderServer(tiny_encoder, tmp_path, MAX_QUEUE_TOKENS=64) as server:
+        shop = make_shop(products=500, server=server)
+        job = shop.job(EMBED_REQUESTS=8)
+        assert job.wait() == 0, job.tail()
+        assert shop.held() == shop.wanted()
+        assert 'encoder_requests_total{status="429"} 0.0' not in server.metrics()
+
+
+def test_a_text_that_the_encoder_refuses_is_left_out_alone(make_shop: MakeShop) -> None:
+    shop = make_shop(products=100)
+    huge, *rest = sorted(shop.wanted())
+    first = shop.job()
+    assert first.wait() == 0, first.tail()
+    # Over the encoder's limit of 2 MiB for a body.
+    shop.elasticsearch.update(index=shop.index, id=huge, doc={"title": "货" * 2_000_000})
+    shop.elasticsearch.update(index=shop.index, id=rest[0], doc={"title": "换了名字"}, refresh=True)
+    job = shop.job("refresh")
+    assert job.wait() == 0, job.tail()
+    report = job.report()
+    assert [bad.id for bad in report.bad] == [huge]
+    assert "refused by the encoder" in report.bad[0].reason
+    assert (report.embedded, report.deleted, report.rows) == (1, 1, 99)
+    assert shop.held().keys() == set(rest)

@@ -100,10 +100,13 @@ class EncoderServer:
             self.process.kill()
             self.process = None
 
+    def metrics(self) -> str:
+        """The text of /metrics."""
+        return httpx.get(f"{self.url}/metrics", timeout=5).raise_for_status().text
+
     def texts_embedded(self) -> int:
         """Texts computed since the start, by the server's own count."""
-        answer = httpx.get(f"{self.url}/metrics", timeout=5)
-        for family in text_string_to_metric_families(answer.text):
+        for family in text_string_to_metric_families(self.metrics()):
             for sample in family.samples:
                 if sample.name == "encoder_batch_size_sum":
                     return int(sample.value)
