@@ -1,0 +1,65 @@
+# Needs: Python 3.11 with venv, Go, Java 17 with Maven, root. The testbed installs its Debian packages itself.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+UV ?= uv
+SOURCES := operator encoder_image sample_catalogue demo tests $(wildcard benchmarks)
+export PYTHONPATH := operator:encoder_image:.
+export PYTHONUNBUFFERED := 1
+
+.PHONY: help venv demo demo-down test test-unit lint crd lock bench-reconcile bench-build clean
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# Made anew only when the lock changes.
+$(STAMP): requirements/dev.txt
+	@python3 -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)) and "Python 3.11 or 3.12 is needed")'
+	test -x $(PYTHON) || python3 -m venv $(VENV)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	touch $@
+
+venv: $(STAMP) ## the locked Python environment in .venv
+
+demo: $(STAMP) ## a cluster, the stores, the operator, one index, three answered queries
+	@$(PYTHON) -m demo up
+
+demo-down: $(STAMP) ## remove everything that `make demo` made, but the cache
+	@$(PYTHON) -m demo down
+
+lint: $(STAMP) ## style and types
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy $(SOURCES)
+
+test: lint ## all levels of proof: style, types, then every test on real parts
+	$(PYTHON) -m tests.testbed.cluster prerequisites
+	$(PYTHON) -m pytest
+
+test-unit: $(STAMP) ## only the tests that need nothing started
+	$(PYTHON) -m pytest tests/unit
+
+crd: $(STAMP) ## generate crds/ from operator/search_operator/api
+	$(PYTHON) -m search_operator.api > crds/.generated && mv crds/.generated crds/semanticsearchindexes.yaml
+
+lock: ## resolve requirements/*.txt anew (needs uv)
+	$(UV) pip compile --quiet --no-header --no-annotate --no-emit-index-url --generate-hashes --python-version 3.11 \
+	  --extra operator -o requirements/operator.txt pyproject.toml
+	$(UV) pip compile --quiet --no-header --no-annotate --no-emit-index-url --generate-hashes --python-version 3.11 \
+	  --extra plane -o requirements/plane.txt pyproject.toml
+	$(UV) pip compile --quiet --no-header --no-annotate --no-emit-index-url --generate-hashes --python-version 3.11 \
+	  --extra operator --extra plane --extra dev -o requirements/dev.txt pyproject.toml
+
+bench-reconcile: $(STAMP) ## time from apply to all children existing, against the bare applies
+	$(PYTHON) -m benchmarks.reconcile
+
+bench-build: $(STAMP) ## rows per second of a build, against the bare encoder
+	$(PYTHON) -m benchmarks.build
+
+clean: ## remove the clusters made here, the cache of built tools and images, and .venv
+	if test -x $(PYTHON); then \
+	  $(PYTHON) -m demo down && $(PYTHON) -m tests.testbed.cluster down --instance test && \
+	  $(PYTHON) -m tests.testbed.cluster clean; fi
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

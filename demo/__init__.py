@@ -1,0 +1,1 @@
+"""The demo: one YAML file to an answered query, on real parts. `python -m demo --help`."""

@@ -1,0 +1,113 @@
+"""Steps that build: the cluster's programs, the base image, the weights, the five images."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from demo.parts import DOCKERFILES, OPERATOR_IMAGE, PLANE_IMAGE, REPOSITORY, WEIGHTS_IMAGE
+from demo.steps import Say, Step, StepFailed
+from tests.testbed.cluster import build_base, build_image, cache_root
+from tests.testbed.cluster.images import docker_answers
+from tests.testbed.cluster.prerequisites import ensure_prerequisites, missing_packages, require_root
+from tests.testbed.cluster.toolchain import BY_NAME, NODE_SETS, binary, build_tools
+from tests.testbed.stores.images import ELASTICSEARCH_IMAGE, MILVUS_IMAGE, build_elasticsearch, build_milvus
+from tests.testbed.weights.bge import bge_weights
+from tests.testbed.weights.context import weights_context
+
+_PROGRAMS = {
+    "go": "Go (https://go.dev/dl)",
+    "java": "Java 17 (apt-get install openjdk-17-jdk-headless)",
+    "mvn": "Maven (apt-get install maven)",
+}
+
+
+def own_cluster() -> bool:
+    """Whether the cluster is to be the embedded node, for lack of KUBECONFIG and of a Docker engine."""
+    return not os.environ.get("KUBECONFIG") and not docker_answers()
+
+
+def prerequisites(say: Say) -> str:
+    """Programs that the README names; Debian packages are installed where we may."""
+    if missing := [text for name, text in _PROGRAMS.items() if shutil.which(name) is None]:
+        raise StepFailed("not on PATH: " + "; ".join(missing))
+    if docker_answers():
+        return "a Docker engine answers"
+    require_root()
+    added = missing_packages()
+    ensure_prerequisites(say)
+    return f"installed {', '.join(added)}" if added else "all there"
+
+
+def cluster_programs(say: Say) -> str:
+    """Kubernetes for the embedded node, or kind and kubectl."""
+    if not own_cluster():
+        binary("kubectl", progress=say)
+        return "kubectl"
+    to_build = [name for name in NODE_SETS if not BY_NAME[name].built()]
+    for number, name in enumerate(to_build, start=1):
+        say(f"{number} of {len(to_build)}: {name}")
+        build_tools([name], progress=say)
+    return f"built {', '.join(to_build)}" if to_build else "from the cache"
+
+
+def base_image(say: Say) -> str:
+    """The base of all images."""
+    return build_base(progress=say)
+
+
+def weights(_say: Say) -> str:
+    """The real Chinese encoder."""
+    made = bge_weights()
+    size = sum(path.stat().st_size for path in made.path.iterdir()) >> 20
+    return f"{made.identity.model}, {size} MiB, artefact {made.digest[:12]}"
+
+
+def weights_image(say: Say) -> str:
+    """An image that holds only the weights, to be mounted as a volume."""
+    context = weights_context(bge_weights().path, cache_root() / "weights" / "image-context")
+    return _described(build_image(WEIGHTS_IMAGE, context, progress=say))
+
+
+def _own_image(tag: str) -> Callable[[Say], str]:
+    def build(say: Say) -> str:
+        return _described(build_image(tag, REPOSITORY, dockerfile=DOCKERFILES[tag], progress=say))
+
+    return build
+
+
+def _milvus_image(say: Say) -> str:
+    return build_milvus(say)
+
+
+def _elasticsearch_image(say: Say) -> str:
+    return build_elasticsearch(say)
+
+
+def _described(archive: Path) -> str:
+    return f"{archive.stat().st_size >> 20} MiB, build {build_of(archive)}"
+
+
+def build_of(archive: Path) -> str:
+    """The part of an archive's name that changes with its content."""
+    return archive.stem.rsplit("-", 1)[-1]
+
+
+NETWORK = "Check the network, and that pip, Go and Maven reach their registries"
+
+
+def building_steps() -> list[Step]:
+    """The steps in an order that satisfies their needs; the long one comes first."""
+    return [
+        Step("prerequisites", "Prerequisites", prerequisites, remedy="Install what is missing"),
+        Step("programs", "Cluster's programs", cluster_programs, ("prerequisites",), NETWORK),
+        Step("base", "Base image", base_image, ("prerequisites",), NETWORK),
+        Step("weights", "Encoder's weights", weights, ("prerequisites",), NETWORK),
+        Step(MILVUS_IMAGE, "Image of Milvus", _milvus_image, ("base",), NETWORK),
+        Step(ELASTICSEARCH_IMAGE, "Image of Elasticsearch", _elasticsearch_image, ("base",), NETWORK),
+        Step(OPERATOR_IMAGE, "Image of the operator", _own_image(OPERATOR_IMAGE), ("base",), NETWORK),
+        Step(PLANE_IMAGE, "Image of encoder, gateway, jobs", _own_image(PLANE_IMAGE), ("base",), NETWORK),
+        Step(WEIGHTS_IMAGE, "Image of the weights", weights_image, ("weights",), NETWORK),
+    ]

@@ -1,0 +1,253 @@
+"""Steps on the cluster: it comes up, images go in, then stores, catalogue, operator, and the index."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from elasticsearch import ApiError, Elasticsearch, TransportError
+from elasticsearch.helpers import BulkIndexError
+
+from demo.building import build_of
+from demo.cluster_access import Object, get, kubectl_line, rolled_out, service_url, trouble_in, watch
+from demo.index_status import condition, is_ready, progress_line, why_not_ready
+from demo.parts import (
+    BUILD_ANNOTATION,
+    CATALOGUE_INDEX,
+    CATALOGUE_SIZE,
+    GATEWAY,
+    GPUS,
+    INDEX,
+    INSTALL,
+    INSTANCE,
+    OPERATOR,
+    OPERATOR_IMAGE,
+    OWN_LABEL,
+    PLANE_IMAGE,
+    RESOURCE,
+    SAMPLE,
+    SEARCH_IMAGES,
+    SEARCH_NAMESPACE,
+    STORE_IMAGES,
+    STORES,
+    STORES_NAMESPACE,
+    SYSTEM_NAMESPACE,
+)
+from demo.queries import QUERIES, Answer, ask
+from demo.steps import Say, Step, StepFailed
+from sample_catalogue import load
+from tests.testbed.cluster import Cluster, bring_up, load_image, patch_gpu
+from tests.testbed.cluster.images import archives_of
+
+STORES_SECONDS = 240
+OPERATOR_SECONDS = 180
+READY_SECONDS = 900
+GATEWAY_SECONDS = 120
+_PLANE_PODS = f"semanticsearch.io/index={INDEX},app.kubernetes.io/component in (encoder,gateway)"
+
+
+class Installation:
+    """What the steps find out for each other: the cluster, the index, the answers."""
+
+    def __init__(self, *, images_are_there: bool = False) -> None:
+        """`images_are_there`: the nodes of a given cluster have the images already."""
+        self._images_are_there = images_are_there
+        self._cluster: Cluster | None = None
+        self.index: Object = {}
+        self.answers: list[Answer] = []
+
+    @property
+    def cluster(self) -> Cluster:
+        """The cluster; only after the step that brings it up."""
+        assert self._cluster is not None
+        return self._cluster
+
+    def bring_up_cluster(self, say: Say) -> str:
+        """The cluster, and the namespaces of ours in it."""
+        self._cluster = bring_up(INSTANCE, progress=say)
+        for name in (STORES_NAMESPACE, SEARCH_NAMESPACE, SYSTEM_NAMESPACE):
+            self._own_namespace(name)
+        version = json.loads(self.cluster.ask("version", "-o", "json"))["serverVersion"]["gitVersion"]
+        return f"{self.cluster.kind}, Kubernetes {version}"
+
+    def _own_namespace(self, name: str) -> None:
+        key, value = OWN_LABEL
+        found = get(self.cluster, "namespace", name)
+        if found and found["metadata"].get("labels", {}).get(key) != value:
+            raise StepFailed(
+                f"namespace {name} is there already and was not made by the demo; remove or rename it first",
+                look=[f"{kubectl_line(self.cluster)} get all -n {name}"],
+            )
+        labels = {key: value, "pod-security.kubernetes.io/enforce": "restricted"}
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+        # Server-side, so that what the manifests say about the same namespace stays theirs.
+        self.cluster.ask(
+            "apply", "--server-side", "--field-manager=demo", "-f", "-", stdin=json.dumps(namespace)
+        )
+
+    def load_images(self, tags: tuple[str, ...]) -> Callable[[Say], str]:
+        """A step's action that makes the images known to the nodes."""
+
+        def act(say: Say) -> str:
+            if self.cluster.kind == "given" and self._images_are_there:
+                return "taken as being on the nodes already"
+            for tag in tags:
+                say(f"loading {tag}")
+                load_image(self.cluster, tag)
+            return f"{len(tags)} images"
+
+        return act
+
+    def offer_gpus(self, _say: Say) -> str:
+        """T4s in the nodes' capacity."""
+        patch_gpu(self.cluster, GPUS)
+        if self.cluster.kind == "given":
+            return "the cluster's own"
+        return f"{GPUS} in the nodes' capacity; they are fake: scheduled like T4s, while encoders compute on the CPU"
+
+    def deploy_stores(self, say: Say) -> str:
+        """Milvus and Elasticsearch as pods."""
+        self.cluster.ask("apply", "-k", str(STORES))
+        for store in ("milvus", "elasticsearch"):
+            say(f"waiting for {store}")
+            rolled_out(self.cluster, STORES_NAMESPACE, store, STORES_SECONDS)
+        return "Milvus 2.3.5 and Elasticsearch 8.19 answer"
+
+    def load_catalogue(self, say: Say) -> str:
+        """The sample catalogue, unless it is there."""
+        with service_url(self.cluster, STORES_NAMESPACE, "elasticsearch") as url:
+            client = Elasticsearch(url, request_timeout=60, retry_on_timeout=True, max_retries=5)
+            with client:
+                try:
+                    if client.indices.exists(index=CATALOGUE_INDEX):
+                        client.indices.refresh(index=CATALOGUE_INDEX)
+                        found = int(client.count(index=CATALOGUE_INDEX)["count"])
+                        if found >= CATALOGUE_SIZE:
+                            return f"{found:,} products are there already"
+                    loaded = load(
+                        client,
+                        CATALOGUE_INDEX,
+                        CATALOGUE_SIZE,
+                        progress=lambda done, total: say(f"{done:,} of {total:,} products"),
+                    )
+                except (ApiError, TransportError, BulkIndexError) as error:
+                    raise trouble_in(
+                        self.cluster, STORES_NAMESPACE, f"Elasticsearch did not take the products: {error}"
+                    ) from error
+        return f"{loaded:,} products in Elasticsearch"
+
+    def install_operator(self, say: Say) -> str:
+        """The operator with its CRD; a new build of its image takes over."""
+        self.cluster.ask("apply", "-k", str(INSTALL))
+        self.cluster.ask("wait", "--for=condition=Established", f"crd/{RESOURCE}", "--timeout=60s")
+        deployment = get(self.cluster, "deployment", OPERATOR, SYSTEM_NAMESPACE)
+        if self._is_new_build(OPERATOR_IMAGE, deployment):
+            say("a new build of the image: restarting")
+            self.cluster.ask("-n", SYSTEM_NAMESPACE, "rollout", "restart", f"deployment/{OPERATOR}")
+        self._note_build(OPERATOR_IMAGE, "deployment", OPERATOR)
+        say("waiting for the operator")
+        rolled_out(self.cluster, SYSTEM_NAMESPACE, OPERATOR, OPERATOR_SECONDS)
+        return "kubectl apply -k manifests/overlays/demo"
+
+    def _is_new_build(self, image: str, noted_on: Object | None) -> bool:
+        """Whether something runs an older build under the same tag."""
+        noted = ((noted_on or {}).get("metadata", {}).get("annotations") or {}).get(BUILD_ANNOTATION)
+        return bool(noted and archives_of(image) and noted != build_of(archives_of(image)[-1]))
+
+    def _note_build(self, image: str, kind: str, name: str) -> None:
+        if archives := archives_of(image):
+            note = f"{BUILD_ANNOTATION}={build_of(archives[-1])}"
+            self.cluster.ask("-n", SYSTEM_NAMESPACE, "annotate", kind, name, "--overwrite", note)
+
+    def apply_index(self, say: Say) -> str:
+        """The one YAML file."""
+        if self._is_new_build(PLANE_IMAGE, get(self.cluster, "namespace", SEARCH_NAMESPACE)):
+            say("a new build of the image: replacing encoders and gateways")
+            self.cluster.ask("-n", SEARCH_NAMESPACE, "delete", "pods", "-l", _PLANE_PODS, "--wait=false")
+        self._note_build(PLANE_IMAGE, "namespace", SEARCH_NAMESPACE)
+        return self.cluster.ask("apply", "-f", str(SAMPLE)).strip()
+
+    def await_ready(self, say: Say) -> str:
+        """Follow the status until the index is served."""
+        last = ""
+        for index in watch(self.cluster, RESOURCE, INDEX, SEARCH_NAMESPACE, READY_SECONDS):
+            self.index = index
+            if (line := progress_line(index)) != last:
+                say(line)
+                last = line
+            if is_ready(index):
+                rolled_out(self.cluster, SEARCH_NAMESPACE, GATEWAY, GATEWAY_SECONDS)
+                return str(condition(index, "Ready").get("message", ""))
+        failed = trouble_in(
+            self.cluster,
+            SEARCH_NAMESPACE,
+            f"{INDEX} was not ready within {READY_SECONDS} s: {why_not_ready(self.index or None)}",
+        )
+        kubectl = kubectl_line(self.cluster)
+        raise StepFailed(
+            str(failed),
+            tail=failed.tail,
+            look=[
+                f"{kubectl} -n {SEARCH_NAMESPACE} describe ssi {INDEX}",
+                *failed.look,
+                f"{kubectl} -n {SYSTEM_NAMESPACE} logs deployment/{OPERATOR} --tail=50",
+            ],
+        )
+
+    def ask_queries(self, say: Say) -> str:
+        """The three queries of the use case."""
+        with service_url(self.cluster, SEARCH_NAMESPACE, GATEWAY) as gateway:
+            for query in QUERIES:
+                say(query)
+                self.answers.append(ask(gateway, query))
+        if empty := [answer["query"] for answer in self.answers if not answer["hits"]]:
+            raise StepFailed(f"no hits for {', '.join(empty)}")
+        return f"{len(self.answers)} answered"
+
+
+def installing_steps(installation: Installation) -> list[Step]:
+    """The steps after those of `building_steps`."""
+    made = installation
+    kubectl = "Look at the pods with the commands above"
+    return [
+        Step(
+            "cluster",
+            "Cluster",
+            made.bring_up_cluster,
+            ("programs",),
+            "`make demo-down` removes what is half up; a given cluster must answer",
+        ),
+        Step("gpus", "GPUs", made.offer_gpus, ("cluster",), "Give the cluster's nodes GPUs"),
+        Step(
+            "store images",
+            "Images of the stores loaded",
+            made.load_images(STORE_IMAGES),
+            ("cluster", *STORE_IMAGES),
+        ),
+        Step("stores", "Stores", made.deploy_stores, ("store images",), kubectl),
+        Step("catalogue", "Catalogue", made.load_catalogue, ("stores",), kubectl),
+        Step(
+            "images",
+            "Images of the search loaded",
+            made.load_images(SEARCH_IMAGES),
+            ("store images", *SEARCH_IMAGES),
+        ),
+        Step("operator", "Operator", made.install_operator, ("images",), kubectl),
+        Step(
+            "index", "Index applied", made.apply_index, ("operator", "gpus", "catalogue"), "Correct the YAML"
+        ),
+        Step(
+            "ready",
+            "Index ready",
+            made.await_ready,
+            ("index",),
+            "Read the conditions' messages: they say what to do",
+        ),
+        Step("queries", "Queries", made.ask_queries, ("ready",), "Look at the gateway's log"),
+    ]
+
+
+def sample_path() -> Path:
+    """The YAML file that is applied, relative to where make runs."""
+    return SAMPLE.relative_to(INSTALL.parents[2])
