@@ -13,6 +13,12 @@ from search_plane.release.record import VECTOR_FIELD, MilvusTarget
 from search_plane.stores.credentials import read_credential
 from search_plane.stores.milvus import MILVUS_ERRORS, describe, is_auth_failure
 
+# gRPC waits up to two minutes between attempts to connect, and shares that wait between channels.
+_GRPC_OPTIONS = {
+    "grpc.use_local_subchannel_pool": 1,
+    "grpc.initial_reconnect_backoff_ms": 100,
+    "grpc.max_reconnect_backoff_ms": 1000,
+}
 # The collection's own state (merr codes of Milvus 2.3+), worth a sentence of its own.
 _COLLECTION_STATES = {
     100: "does not exist",
@@ -52,6 +58,7 @@ class VectorSearch:
             timeout=self._timeout,
             # Shared channels are never closed; ours ends with its release.
             dedicated=True,
+            grpc_options=_GRPC_OPTIONS,
         )
 
     async def nearest(self, vector: NDArray[np.float32], limit: int, until: float) -> list[Neighbour]:
