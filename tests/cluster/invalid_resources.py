@@ -357,6 +357,8 @@ UNSERVED = (
     _wrong("milvus-managed", f"{MILVUS}.managed", {}, NOT_SERVED),
     _wrong("elasticsearch-by-reference", f"{ELASTIC}.clusterRef", {"name": "products"}, NOT_SERVED),
     _wrong("elasticsearch-managed", f"{ELASTIC}.managed", {}, NOT_SERVED),
+    _wrong("storage-price", "spec.cost.prices.storageGiBMonth", "0.023", NOT_SERVED),
+    _wrong("billing-zone", "spec.cost.timeZone", "Asia/Shanghai", NOT_SERVED),
     _wrong("objectives", "spec.slo", {"p95": "100ms"}, NOT_SERVED),
 )
 

@@ -112,7 +112,9 @@ def _apiserver(home: Path, token: str, store: int, port: int) -> list[str]:
 @contextmanager
 def _process(home: Path, name: str, command: Sequence[str]) -> Iterator[None]:
     with (home / f"{name}.log").open("w") as log:
-        process = subprocess.Popen(command, cwd=home, stdout=log, stderr=log, start_new_session=True)
+        # Ends with us even when we are killed and nothing below runs.
+        bound = ["setpriv", "--pdeathsig", "KILL", *command]
+        process = subprocess.Popen(bound, cwd=home, stdout=log, stderr=log, start_new_session=True)
     try:
         yield
     finally:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from search_operator.api.kubernetes import ObjectRef
-from search_operator.api.schema import ApiModel, Cel
+from search_operator.api.schema import ApiModel, Cel, refused
 from search_operator.api.values import Amount, Cron, Currency, Date, Duration, TimeZone
 
 
@@ -64,8 +64,10 @@ class Prices(ApiModel):
     """Price of one encoder's node for one hour."""
     milvus_nodes: MilvusNodes | None = None
     """Milvus nodes."""
-    storage_gib_month: Annotated[Amount, Field(alias="storageGiBMonth")] = "0"
-    """Price of one GiB of storage for one month."""
+    storage_gib_month: Annotated[
+        Annotated[Amount, refused("cost.prices.storageGiBMonth")] | None, Field(alias="storageGiBMonth")
+    ] = None
+    """Price of one GiB of storage for one month; not served yet."""
 
 
 class Cost(ApiModel):
@@ -77,8 +79,8 @@ class Cost(ApiModel):
         Amount, Cel("!self.matches('^[0]*([.][0]*)?$')", 'must be above 0, e.g. "5000"')
     ] = "5000"
     """The most that a month may cost."""
-    time_zone: TimeZone = "Asia/Shanghai"
-    """Time zone in which months begin."""
+    time_zone: Annotated[TimeZone, refused("cost.timeZone")] | None = None
+    """Time zone in which months begin; not served yet, as every month is taken as 744 hours."""
     action: Literal["Clamp", "Alert"] = "Clamp"
     """Clamp lowers the encoders' maximum so that 744 hours stay under the cap; Alert only tells."""
     prices: Prices | None = None

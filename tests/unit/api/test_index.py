@@ -56,10 +56,11 @@ def test_the_types_default_to_what_the_api_server_fills_in() -> None:
 
 
 def test_the_spec_survives_being_written_and_read() -> None:
-    spec = SemanticSearchIndex.parse(valid_index()).spec
+    priced = changed(valid_index(), at("spec.cost.prices.storageGiBMonth", "0.023"))
+    spec = SemanticSearchIndex.parse(priced).spec
     written = spec.model_dump(mode="json", by_alias=True, exclude_none=True)
     assert SemanticSearchIndex.parse({"spec": written}).spec == spec
-    assert written["cost"]["prices"]["storageGiBMonth"] == "0"
+    assert written["cost"]["prices"]["storageGiBMonth"] == "0.023"
 
 
 @pytest.mark.parametrize(
