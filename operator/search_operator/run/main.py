@@ -30,7 +30,7 @@ from search_operator.render.child import MANAGED_BY, Images
 from search_operator.run import metrics
 from search_operator.run.leadership import Leadership
 from search_operator.run.settings import Settings, settings_from
-from search_operator.run.watches import Watches, kopf_settings
+from search_operator.run.watches import Watches, kopf_identity, kopf_settings
 from search_operator.run.work_queue import WorkQueue
 
 log = logging.getLogger("search_operator")
@@ -57,6 +57,8 @@ class Operator:
             registry=self.watches.registry(),
             settings=kopf_settings(),
             standalone=True,
+            # By default kopf looks up the user's name, and an image has no user 10001.
+            identity=kopf_identity(self.settings.identity),
             clusterwide=not self.settings.namespaces,
             namespaces=self.settings.namespaces,
             liveness_endpoint=f"http://0.0.0.0:{self.settings.probe_port}/healthz",

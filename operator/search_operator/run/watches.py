@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import kopf
+from kopf._core.engines.peering import Identity
 
 from search_operator.kubernetes_api import CHILD_KINDS, INDEX, LEASE, POD, Kind
 from search_operator.observe.cache import Cache, IndexKey
@@ -83,6 +84,11 @@ def kopf_settings() -> kopf.OperatorSettings:
     lease = ",".join(f"{key}={value}" for key, value in LEASE_LABELS.items())
     settings.watching.label_selectors[_group(LEASE), "v1", LEASE.plural] = lease
     return settings
+
+
+def kopf_identity(name: str) -> Identity:
+    """How kopf calls itself; it only matters for peering, which is off."""
+    return Identity(name)
 
 
 def _on_event(kind: Kind, registry: kopf.OperatorRegistry, handler: Any) -> None:
