@@ -7,10 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from search_plane.encoder.metrics import Metrics
 from search_plane.encoder.planning import WINDOW_BATCHES, BatchLimits, plan_batch
-from search_plane.encoder.pooling import FloatArray, sound_rows
+from search_plane.encoder.pooling import FloatArray, normalised, sound_rows
 from search_plane.encoder.session import Runtime
 from search_plane.encoder.tokenising import TokenIds
 
@@ -28,10 +29,13 @@ class InferenceFailed(Exception):
 
 
 class Job:
-    """The texts of one request; `vectors` resolves to float32 [texts, dimension], not normalised."""
+    """The texts of one request; `vectors` resolves to float32 [texts, dimension]."""
 
-    def __init__(self, texts: Sequence[TokenIds], vectors: "asyncio.Future[FloatArray]") -> None:
+    def __init__(
+        self, texts: Sequence[TokenIds], normalise: bool, vectors: "asyncio.Future[FloatArray]"
+    ) -> None:
         self.texts = texts
+        self.normalise = normalise
         self.vectors = vectors
         self.rows: list[FloatArray | None] = [None] * len(texts)
         self.missing = len(texts)
@@ -50,6 +54,13 @@ class _Waiting:
     @property
     def tokens(self) -> int:
         return len(self.job.texts[self.index])
+
+
+@dataclass(frozen=True, slots=True)
+class _Computed:
+    raw: FloatArray
+    unit: FloatArray
+    sound: NDArray[np.bool_]
 
 
 class Batcher:
@@ -71,7 +82,7 @@ class Batcher:
         # Tokens per second, smoothed, of all lanes together; only for Retry-After.
         self._speed = 5000.0
 
-    def submit(self, texts: Sequence[TokenIds], *, urgent: bool = False) -> Job:
+    def submit(self, texts: Sequence[TokenIds], *, normalise: bool = True, urgent: bool = False) -> Job:
         """Queue texts (not empty); `urgent` ones go first and are never refused (the probes).
 
         Raises Overloaded when something waits already and these do not fit besides it.
@@ -80,7 +91,7 @@ class Batcher:
         if not urgent and self._queued_tokens and self._queued_tokens + tokens > self._max_queue_tokens:
             seconds = self._queued_tokens / self._speed
             raise Overloaded(self._queued_tokens, self._max_queue_tokens, max(1, round(seconds)))
-        job = Job(texts, self._loop.create_future())
+        job = Job(texts, normalise, self._loop.create_future())
         now = time.perf_counter()
         entries = [_Waiting(job, index, now) for index in range(len(texts))]
         if urgent:
@@ -138,10 +149,16 @@ class Batcher:
         self._metrics.batch_size.observe(len(batch))
         self._metrics.batch_tokens.observe(len(batch) * max(len(ids) for ids in texts))
         self._metrics.queue_seconds.observe(now - min(entry.since for entry in batch))
-        running = self._loop.run_in_executor(self._threads, self._runtime.run, texts)
+        running = self._loop.run_in_executor(self._threads, self._compute, texts)
         running.add_done_callback(lambda done: self._finish(batch, now, done))
 
-    def _finish(self, batch: list[_Waiting], started: float, done: "asyncio.Future[FloatArray]") -> None:
+    def _compute(self, texts: Sequence[TokenIds]) -> _Computed:
+        """In a lane's thread: all that need not be done on the event loop."""
+        raw = self._runtime.run(texts)
+        unit = normalised(raw)
+        return _Computed(raw, unit, sound_rows(unit))
+
+    def _finish(self, batch: list[_Waiting], started: float, done: "asyncio.Future[_Computed]") -> None:
         tokens = sum(entry.tokens for entry in batch)
         seconds = time.perf_counter() - started
         self._free += 1
@@ -159,13 +176,12 @@ class Batcher:
             for entry in batch:
                 _fail(entry.job, f"the runtime failed: {error}")
             return
-        vectors = done.result()
-        sound = sound_rows(vectors)
+        computed = done.result()
         for row, entry in enumerate(batch):
-            if not sound[row]:
+            if not computed.sound[row]:
                 _fail(entry.job, "the model gave a vector that is not finite or has no direction")
             else:
-                _deliver(entry, vectors[row])
+                _deliver(entry, (computed.unit if entry.job.normalise else computed.raw)[row])
 
 
 def _fail(job: Job, reason: str) -> None:

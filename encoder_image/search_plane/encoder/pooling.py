@@ -24,14 +24,15 @@ def pool(hidden: FloatArray, mask: MaskArray, pooling: Pooling) -> FloatArray:
 
 
 def normalised(vectors: FloatArray) -> FloatArray:
-    """Rows scaled to length 1 (float32).
+    """Rows [batch, dimension] scaled to length 1 (float32).
 
     A zero or non-finite row becomes non-finite, never a silent zero vector.
     """
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype=np.float32)
+        lengths = np.sqrt(np.einsum("bd,bd->b", vectors, vectors))
+        return np.asarray(vectors / lengths[:, None], dtype=np.float32)
 
 
-def sound_rows(vectors: FloatArray) -> NDArray[np.bool_]:
-    """bool [batch]: which rows are finite and not all zero, so that they have a direction."""
-    return np.asarray(np.isfinite(vectors).all(axis=1) & vectors.any(axis=1), dtype=np.bool_)
+def sound_rows(unit_vectors: FloatArray) -> NDArray[np.bool_]:
+    """bool [batch]: which rows of `normalised` vectors are finite, so that they had a direction."""
+    return np.asarray(np.isfinite(unit_vectors).all(axis=1), dtype=np.bool_)

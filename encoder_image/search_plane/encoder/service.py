@@ -11,7 +11,7 @@ from search_plane.encoder.embed_request import EmbedRequest, Refused
 from search_plane.encoder.intake import Intake
 from search_plane.encoder.metrics import Metrics
 from search_plane.encoder.planning import BatchLimits
-from search_plane.encoder.pooling import FloatArray, normalised
+from search_plane.encoder.pooling import FloatArray
 from search_plane.encoder.probes import Prober
 from search_plane.encoder.session import OnnxSession, Runtime
 from search_plane.encoder.settings import Settings
@@ -92,10 +92,11 @@ class EncoderService:
         too much waits, InferenceFailed when the model fails.
         """
         ids = await self._token_ids(request)
-        job = self._batcher.submit(ids)
+        wanted = self.identity.normalize if request.normalize is None else request.normalize
+        job = self._batcher.submit(ids, normalise=wanted)
         watching = asyncio.ensure_future(on_disconnect(job)) if on_disconnect else None
         try:
-            raw = await job.vectors
+            return await job.vectors
         except InferenceFailed as error:
             self._prober.suspect(str(error))
             raise
@@ -103,8 +104,6 @@ class EncoderService:
             job.cancel()
             if watching is not None:
                 watching.cancel()
-        wanted = self.identity.normalize if request.normalize is None else request.normalize
-        return normalised(raw) if wanted else raw
 
     async def _token_ids(self, request: EmbedRequest) -> list[TokenIds]:
         prefix = self._prefix(request)
@@ -131,4 +130,4 @@ class EncoderService:
 
     async def _embed_probes(self, texts: tuple[str, ...]) -> FloatArray:
         ids = [self.loaded.tokeniser.cut(one) for one in await self._intake.encode(texts)]
-        return normalised(await self._batcher.submit(ids, urgent=True).vectors)
+        return await self._batcher.submit(ids, urgent=True).vectors
