@@ -1,0 +1,168 @@
+"""What a query is answered while a part is away, wrong or slow, and that it heals by itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from search_plane.release.record import ReleaseSnapshot
+
+from tests.integration.cable import Cable, Mode
+from tests.integration.gateway_bed import QUERIES, GatewayProcess
+from tests.integration.gateway_fixtures import Shop, shop
+from tests.testbed.plane import wait_until
+
+__all__ = ["shop"]
+
+pytestmark = pytest.mark.stores
+
+DEADLINE_MS = 500
+# What a loaded machine may add to a deadline before its timer is served, in seconds.
+SLACK = 1.0
+
+
+@dataclass(frozen=True)
+class Wired:
+    """A gateway whose parts hang on cables."""
+
+    gateway: GatewayProcess
+    snapshot: ReleaseSnapshot
+    encoder: Cable
+    milvus: Cable
+    elasticsearch: Cable
+
+
+@pytest.fixture(scope="module")
+def wired(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wired]:
+    given = shop.blue.snapshot
+    with ExitStack() as stack:
+
+        def cable(url: str) -> Cable:
+            parts = urlsplit(url)
+            return stack.enter_context(Cable(parts.hostname or "", parts.port or 0))
+
+        encoder, milvus, catalogue = map(cable, (given.encoder_url, given.milvus.uri, given.catalogue.url))
+        snapshot = given.model_copy(
+            update={
+                "encoder_url": f"http://{encoder.address}",
+                "milvus": given.milvus.model_copy(update={"uri": f"http://{milvus.address}"}),
+                "catalogue": given.catalogue.model_copy(update={"url": f"http://{catalogue.address}"}),
+            }
+        )
+        timeouts = {f"{part}_timeout_ms": DEADLINE_MS for part in ("encoder", "milvus", "es")}
+        home = tmp_path_factory.mktemp("wired")
+        gateway = stack.enter_context(GatewayProcess(home, total_timeout_ms=2000, **timeouts))
+        gateway.serve(snapshot)
+        yield Wired(gateway, snapshot, encoder, milvus, catalogue)
+
+
+def answered(gateway: GatewayProcess) -> None:
+    """Waits until a query is answered whole again."""
+
+    def whole() -> bool:
+        answer = gateway.search(QUERIES[0])
+        return answer.status_code == 200 and answer.json()["degraded"] == []
+
+    wait_until("a whole answer", whole, 20)
+
+
+@pytest.mark.parametrize("part", ["encoder", "milvus"])
+@pytest.mark.parametrize("mode", [Mode.CUT, Mode.SILENT])
+def test_without_a_needed_part_there_is_503_within_the_deadline_until_it_is_back(
+    wired: Wired, part: str, mode: Mode
+) -> None:
+    answered(wired.gateway)
+    cable: Cable = getattr(wired, part)
+    cable.set(mode)
+    try:
+        for _ in range(3):
+            started = time.monotonic()
+            answer = wired.gateway.search(QUERIES[0])
+            assert time.monotonic() - started < DEADLINE_MS / 1000 + SLACK
+            assert answer.status_code == 503
+            assert int(answer.headers["Retry-After"]) >= 1
+            assert answer.json()["field"] == part
+            assert set(answer.json()) == {"error", "field"}
+        # All gateways leaving the Service at once would turn a short outage into refused connections.
+        assert wired.gateway.ready()["ready"] is True
+    finally:
+        cable.set(Mode.OPEN)
+    answered(wired.gateway)
+
+
+@pytest.mark.parametrize("mode", [Mode.CUT, Mode.SILENT])
+def test_without_the_catalogue_hits_have_no_price_and_the_answer_says_so(wired: Wired, mode: Mode) -> None:
+    answered(wired.gateway)
+    whole = wired.gateway.search(QUERIES[0]).json()
+    wired.elasticsearch.set(mode)
+    try:
+        started = time.monotonic()
+        response = wired.gateway.search(QUERIES[0])
+        assert time.monotonic() - started < DEADLINE_MS / 1000 + SLACK
+    finally:
+        wired.elasticsearch.set(Mode.OPEN)
+    answer = response.json()
+    assert (response.status_code, answer["degraded"], answer["dropped"]) == (200, ["catalogue"], 0)
+    assert [hit["id"] for hit in answer["hits"]] == [hit["id"] for hit in whole["hits"]]
+    assert all(hit["price"] is None and hit["title"] is None for hit in answer["hits"])
+    answered(wired.gateway)
+
+
+def test_many_queries_during_an_outage_all_end_in_time(wired: Wired) -> None:
+    answered(wired.gateway)
+    wired.milvus.set(Mode.SILENT)
+    try:
+        with httpx.Client(timeout=10) as client:
+            for _ in range(5):
+                started = time.monotonic()
+                assert client.get(f"{wired.gateway.url}/search", params={"q": "大米"}).status_code == 503
+                assert time.monotonic() - started < DEADLINE_MS / 1000 + SLACK
+    finally:
+        wired.milvus.set(Mode.OPEN)
+    answered(wired.gateway)
+
+
+def test_an_encoder_of_another_fingerprint_never_answers(shop: Shop, tmp_path: Path) -> None:
+    wrong = shop.blue.snapshot.model_copy(update={"encoder_url": shop.green_encoder.url})
+    with GatewayProcess(tmp_path) as gateway:
+        gateway.mount(wrong.to_json())
+        wait_until("the snapshot to be held", lambda: gateway.ready()["release"] == wrong.release)
+        for query in QUERIES:
+            answer = gateway.search(query)
+            assert answer.status_code == 503
+            assert answer.json() == {
+                "error": "the encoder serves another fingerprint than this release's",
+                "field": "encoder",
+            }
+        wait_until("the stores to have answered", lambda: list(gateway.ready()["waiting_for"]) == ["encoder"])
+        assert gateway.ready()["ready"] is False
+        gateway.serve(shop.blue.snapshot)
+        assert gateway.search(QUERIES[0]).status_code == 200
+
+
+def test_a_collection_that_is_not_there_is_named(shop: Shop, tmp_path: Path) -> None:
+    good = shop.blue.snapshot
+    gone = good.model_copy(update={"milvus": good.milvus.model_copy(update={"collection": "test__gone"})})
+    with GatewayProcess(tmp_path) as gateway:
+        gateway.mount(gone.to_json())
+        wait_until("the encoder to have answered", lambda: list(gateway.ready()["waiting_for"]) == ["milvus"])
+        assert gateway.ready()["waiting_for"]["milvus"] == "collection test__gone does not exist"
+        assert gateway.search(QUERIES[0]).json()["field"] == "milvus"
+
+
+def test_an_index_that_is_not_there_is_waited_for(shop: Shop, tmp_path: Path) -> None:
+    good = shop.blue.snapshot
+    gone = good.model_copy(update={"catalogue": good.catalogue.model_copy(update={"index": "no-such-index"})})
+    with GatewayProcess(tmp_path) as gateway:
+        gateway.mount(gone.to_json())
+        wait_until(
+            "the rest to have answered", lambda: list(gateway.ready()["waiting_for"]) == ["elasticsearch"]
+        )
+        answer = gateway.search(QUERIES[0])
+        assert (answer.status_code, answer.json()["degraded"]) == (200, ["catalogue"])
