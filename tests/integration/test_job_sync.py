@@ -12,6 +12,7 @@ import pytest
 from elasticsearch import Elasticsearch
 from pymilvus import MilvusClient
 from search_plane.jobs.rendering import Rendered, Renderer
+from search_plane.release.identity import EncoderIdentity
 from search_plane.release.record import CatalogueTarget, MilvusTarget, ReleaseSnapshot
 from search_plane.stores.catalogue import connect_blocking
 
@@ -86,8 +87,14 @@ def make_shop(
 ) -> Iterator[MakeShop]:
     shops: list[tuple[Shop, str, str]] = []
 
-    def make(products: int = PRODUCTS, server: EncoderServer | None = None, filter_: str = "") -> Shop:
+    def make(
+        products: int = PRODUCTS,
+        server: EncoderServer | None = None,
+        filter_: str = "",
+        identity: EncoderIdentity | None = None,
+    ) -> Shop:
         serving = server or encoder
+        identity = identity or serving.identity
         name = f"job_{uuid4().hex[:8]}"
         catalogue = CatalogueTarget(url=elasticsearch_url, index=name.replace("_", "-"), filter=filter_)
         elasticsearch = connect_blocking(catalogue, timeout=60)
@@ -95,14 +102,14 @@ def make_shop(
         if products:
             load(elasticsearch, catalogue.index, products, SEED, analyzer="standard")
         milvus = MilvusClient(uri=milvus_uri, timeout=30)
-        record = sample_record(serving.identity, "r-12345678")
+        record = sample_record(identity, "r-12345678")
         create_release_collection(milvus, record, name)
         release = ReleaseSnapshot(
             namespace="test",
             index="products",
             release="r-12345678",
-            fingerprint=serving.identity.fingerprint(),
-            encoder=serving.identity,
+            fingerprint=identity.fingerprint(),
+            encoder=identity,
             encoder_url=serving.url,
             milvus=MilvusTarget(uri=milvus_uri, collection=name),
             catalogue=catalogue,
@@ -245,10 +252,9 @@ def test_an_encoder_that_stays_away_ends_the_job(make_shop: MakeShop) -> None:
     assert shop.held() == {}
 
 
-def test_another_encoder_than_the_releases_is_fatal(make_shop: MakeShop) -> None:
-    shop = make_shop(products=50)
-    other = shop.release.encoder.model_copy(update={"revision": "another"})
-    shop.release = shop.release.model_copy(update={"encoder": other, "fingerprint": other.fingerprint()})
+def test_another_encoder_than_the_releases_is_fatal(make_shop: MakeShop, encoder: EncoderServer) -> None:
+    other = encoder.identity.model_copy(update={"revision": "another"})
+    shop = make_shop(products=50, identity=other)
     job = shop.job()
     assert job.wait(30) == 1
     report = job.report()

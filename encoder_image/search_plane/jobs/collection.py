@@ -12,7 +12,7 @@ from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_r
 
 from search_plane.jobs.failure import JobFailed
 from search_plane.jobs.idset import IdSetDigest, bucket_of
-from search_plane.release.record import HASH_FIELD, ID_FIELD, VECTOR_FIELD
+from search_plane.release.record import HASH_FIELD, ID_FIELD, VECTOR_FIELD, ReleaseRecord
 from search_plane.release.report import Reason
 from search_plane.stores.milvus import (
     MILVUS_ERRORS,
@@ -50,6 +50,29 @@ class ReleaseCollection:
         self._name = connection.target.collection
         self._patience = patience
         self._deadline = deadline
+
+    async def check(self, fingerprint: str, dimension: int) -> None:
+        """Raises JobFailed unless this is a release's collection for vectors of that encoder."""
+
+        def work(client: Any, timeout: float) -> dict[str, Any]:
+            found: dict[str, Any] = client.describe_collection(self._name, timeout=timeout)
+            return found
+
+        found = await self._call(work)
+        record = ReleaseRecord.from_description(found["description"])
+        if record is None:
+            raise JobFailed("VectorStoreRefused", f"collection {self._name} carries no release record")
+        if record.encoder.fingerprint() != fingerprint:
+            held = record.encoder.fingerprint()
+            raise JobFailed(
+                "FingerprintMismatch", f"collection {self._name} is of {held}, not of {fingerprint}"
+            )
+        dimensions = [
+            field["params"].get("dim") for field in found["fields"] if field["name"] == VECTOR_FIELD
+        ]
+        if dimensions != [dimension]:
+            message = f"collection {self._name} holds vectors of {dimensions}, not of {dimension}"
+            raise JobFailed("VectorStoreRefused", message)
 
     async def content_hashes(self, ids: Sequence[str]) -> dict[str, str]:
         """Content hash by id, for those of the ids that the collection holds."""

@@ -42,8 +42,8 @@ class EncoderClient:
         self, url: str, fingerprint: str, dimension: int, patience: float = 300.0, deadline: float = 60.0
     ):
         """`patience`: seconds for which one batch is tried again; `deadline`: seconds for one request."""
-        self._fingerprint = fingerprint
-        self._dimension = dimension
+        self.fingerprint = fingerprint
+        self.dimension = dimension
         self._patience = patience
         self._http = httpx.AsyncClient(
             base_url=url,
@@ -89,7 +89,7 @@ class EncoderClient:
         message = _error_text(answer)
         if answer.status_code == 409:
             raise JobFailed(
-                "FingerprintMismatch", f"the encoder does not serve {self._fingerprint}: {message}"
+                "FingerprintMismatch", f"the encoder does not serve {self.fingerprint}: {message}"
             )
         if answer.status_code in _TOO_MUCH:
             raise TextRefused(message)
@@ -99,8 +99,8 @@ class EncoderClient:
 
     def _check_fingerprint(self, answer: httpx.Response) -> None:
         serves = answer.headers.get(FINGERPRINT_HEADER)
-        if serves != self._fingerprint:
-            raise JobFailed("FingerprintMismatch", f"asked {self._fingerprint}, answered by {serves}")
+        if serves != self.fingerprint:
+            raise JobFailed("FingerprintMismatch", f"asked {self.fingerprint}, answered by {serves}")
 
     async def _vectors(self, content: bytes, rows: int) -> Vectors:
         try:
@@ -108,10 +108,10 @@ class EncoderClient:
             vectors = await asyncio.to_thread(lambda: np.asarray(orjson.loads(content), dtype=np.float32))
         except (orjson.JSONDecodeError, ValueError, TypeError) as error:
             raise JobFailed("EncoderRefused", f"encoder: not a list of vectors: {error}") from error
-        if vectors.shape != (rows, self._dimension):
+        if vectors.shape != (rows, self.dimension):
             raise JobFailed(
                 "EncoderRefused",
-                f"encoder: vectors of shape {vectors.shape} where {(rows, self._dimension)} was expected",
+                f"encoder: vectors of shape {vectors.shape} where {(rows, self.dimension)} was expected",
             )
         if not np.isfinite(vectors).all():
             raise JobFailed("EncoderRefused", "encoder: vectors hold values that are not finite")

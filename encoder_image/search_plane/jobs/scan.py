@@ -169,6 +169,11 @@ class Scan:
         """How many documents the point in time holds."""
         return int(self._first["hits"]["total"]["value"])
 
+    @property
+    def point_in_time(self) -> str:
+        """Its id at Elasticsearch, as of the last answer."""
+        return self._pit
+
     async def pages(self) -> AsyncIterator[list[Document]]:
         """All documents, a page at a time. Raises PointInTimeExpired or JobFailed."""
         answer = self._first

@@ -95,6 +95,7 @@ class Sync:
 
     async def run(self) -> Outcome:
         """Returns when the ID sets are equal; raises JobFailed when they can't be made so."""
+        await self._collection.check(self._encoder.fingerprint, self._encoder.dimension)
         for number in range(1, MAX_ROUNDS + 1):
             done = await self._pass_with_restarts("Scanning" if number == 1 else "Reconciling")
             if number == 1:

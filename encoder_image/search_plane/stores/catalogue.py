@@ -104,7 +104,9 @@ def describe(error: BaseException) -> str:
     """One line about a failed call, fit for a status."""
     if isinstance(error, ApiError):
         return f"{error.status_code} {error.message}"[:300]
-    return f"{type(error).__name__}: {error}"[:300]
+    # str() of a ConnectionError says only "Connection error".
+    message = error.message if isinstance(error, TransportError) else error
+    return f"{type(error).__name__}: {message}"[:300]
 
 
 def _tls(target: CatalogueTarget) -> dict[str, Any]:
