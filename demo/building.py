@@ -13,7 +13,7 @@ from tests.testbed.cluster import build_base, build_image, cache_root
 from tests.testbed.cluster.images import docker_answers
 from tests.testbed.cluster.prerequisites import ensure_prerequisites, missing_packages, require_root
 from tests.testbed.cluster.toolchain import BY_NAME, NODE_SETS, binary, build_tools
-from tests.testbed.stores.images import ELASTICSEARCH_IMAGE, MILVUS_IMAGE, build_elasticsearch, build_milvus
+from tests.testbed.stores.images import build_elasticsearch, build_milvus
 from tests.testbed.weights.bge import bge_weights
 from tests.testbed.weights.context import weights_context
 
@@ -105,9 +105,9 @@ def building_steps() -> list[Step]:
         Step("programs", "Cluster's programs", cluster_programs, ("prerequisites",), NETWORK),
         Step("base", "Base image", base_image, ("prerequisites",), NETWORK),
         Step("weights", "Encoder's weights", weights, ("prerequisites",), NETWORK),
-        Step(MILVUS_IMAGE, "Image of Milvus", _milvus_image, ("base",), NETWORK),
-        Step(ELASTICSEARCH_IMAGE, "Image of Elasticsearch", _elasticsearch_image, ("base",), NETWORK),
-        Step(OPERATOR_IMAGE, "Image of the operator", _own_image(OPERATOR_IMAGE), ("base",), NETWORK),
-        Step(PLANE_IMAGE, "Image of encoder, gateway, jobs", _own_image(PLANE_IMAGE), ("base",), NETWORK),
-        Step(WEIGHTS_IMAGE, "Image of the weights", weights_image, ("weights",), NETWORK),
+        Step("milvus image", "Image of Milvus", _milvus_image, ("base",), NETWORK),
+        Step("elasticsearch image", "Image of Elasticsearch", _elasticsearch_image, ("base",), NETWORK),
+        Step("operator image", "Image of the operator", _own_image(OPERATOR_IMAGE), ("base",), NETWORK),
+        Step("plane image", "Image of encoder, gateway, jobs", _own_image(PLANE_IMAGE), ("base",), NETWORK),
+        Step("weights image", "Image of the weights", weights_image, ("weights",), NETWORK),
     ]

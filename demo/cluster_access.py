@@ -23,14 +23,9 @@ _LOG_LINES = 20
 _ENDS_WITHIN = 5.0
 
 
-def kubectl_line(cluster: Cluster) -> str:
-    """kubectl with this cluster's credentials, as a command line that can be pasted."""
-    return f"{cluster.kubectl} --kubeconfig {cluster.kubeconfig}"
-
-
 def shell_function(cluster: Cluster) -> str:
-    """A shell function `k` that is kubectl on this cluster."""
-    return f'k() {{ {kubectl_line(cluster)} "$@"; }}'
+    """A line for a shell: a function `k` that is kubectl on this cluster."""
+    return f'k() {{ {cluster.kubectl} --kubeconfig {cluster.kubeconfig} "$@"; }}'
 
 
 def get(cluster: Cluster, kind: str, name: str, namespace: str = "default") -> Object | None:
@@ -52,7 +47,7 @@ def service_url(cluster: Cluster, namespace: str, service: str) -> Iterator[str]
     if found is None:
         raise StepFailed(
             f"there is no Service {service} in namespace {namespace}",
-            look=[f"{kubectl_line(cluster)} -n {namespace} get services"],
+            look=[shell_function(cluster), f"k -n {namespace} get services"],
         )
     port = found["spec"]["ports"][0]["port"]
     if cluster.host_reaches_pods:
@@ -169,18 +164,26 @@ def pods_in_trouble(pods: Iterable[Object]) -> list[tuple[str, str]]:
 
 def trouble_in(cluster: Cluster, namespace: str, message: str) -> StepFailed:
     """The failure with what the namespace's pods say: the reason of the first bad one, and its last log lines."""
-    kubectl = f"{kubectl_line(cluster)} -n {namespace}"
-    look = [f"{kubectl} get pods,events"]
+    look = [shell_function(cluster), f"k -n {namespace} get pods,events"]
     bad = pods_in_trouble(json.loads(cluster.ask("-n", namespace, "get", "pods", "-o", "json"))["items"])
     if not bad:
         return StepFailed(message, look=look)
     name, why = bad[0]
-    try:
-        tail = cluster.ask("-n", namespace, "logs", name, f"--tail={_LOG_LINES}", "--all-containers")
-    except TestbedError as error:
-        tail = str(error)
-    look += [f"{kubectl} describe pod {name}", f"{kubectl} logs {name} --all-containers --previous"]
-    return StepFailed(f"{message}\npod {name}: {why}", look=look, tail=tail)
+    look += [f"k -n {namespace} describe pod {name}", f"k -n {namespace} logs {name} --all-containers"]
+    return StepFailed(f"{message}\npod {name}: {why}", look=look, tail=_log(cluster, namespace, name))
+
+
+def _log(cluster: Cluster, namespace: str, pod: str) -> str:
+    """The last lines of a pod's log; those of its last life when it has said nothing in this one."""
+    said = ""
+    for life in ((), ("--previous",)):
+        try:
+            said = cluster.ask("-n", namespace, "logs", pod, f"--tail={_LOG_LINES}", *life)
+        except TestbedError as error:
+            said = said or str(error)
+        if said.strip():
+            break
+    return said
 
 
 def rolled_out(cluster: Cluster, namespace: str, deployment: str, seconds: int) -> None:

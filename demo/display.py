@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from demo.steps import Outcome, Step
-from demo.wording import duration
+from demo.wording import duration, failure
 
 _REFRESH_PER_SECOND = 4
 
@@ -44,6 +44,8 @@ class PlainDisplay:
     def ended(self, outcome: Outcome, done: int, total: int) -> None:
         """Say how it ended."""
         self._line(ending(outcome, done, total))
+        if outcome.error:
+            self._console.print(f"\n{failure(outcome)}\n", markup=False, highlight=False, soft_wrap=True)
 
     def still(self, running: Sequence[tuple[Step, float]]) -> None:
         """Say what runs, so that silence is not mistaken for a hang."""
@@ -98,6 +100,8 @@ class LiveDisplay:
             self._running.pop(outcome.step.key, None)
         style = "red" if outcome.error else "green"
         self._console.print(Text(ending(outcome, done, total), style=style))
+        if outcome.error:
+            self._console.print(f"\n{failure(outcome)}\n", markup=False, highlight=False, soft_wrap=True)
 
     def still(self, running: Sequence[tuple[Step, float]]) -> None:
         """The clocks show it already."""

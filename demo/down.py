@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from demo.cluster_access import get, kubectl_line
+from demo.cluster_access import get, shell_function
 from demo.display import display_for
 from demo.index_status import why_not_ready
 from demo.parts import (
@@ -23,7 +23,7 @@ from demo.parts import (
     SYSTEM_NAMESPACE,
 )
 from demo.steps import Say, Step, StepFailed, run_steps
-from demo.wording import duration, failure
+from demo.wording import duration
 from tests.testbed.cluster import Cluster, TestbedError, cache_root, find, tear_down
 
 INDEX_SECONDS = 120
@@ -36,10 +36,8 @@ def down(console: Console) -> int:
     cluster = find(INSTANCE)
     with display_for(console) as display:
         outcomes = run_steps(removing_steps(cluster), display)
-    for outcome in outcomes:
-        if outcome.error:
-            console.print(f"\n{failure(outcome)}", markup=False, highlight=False, soft_wrap=True)
-            return 1
+    if any(outcome.error for outcome in outcomes):
+        return 1
     console.print(
         f"Gone, in {duration(time.monotonic() - began)}. Built programs and images stay in {cache_root()} "
         f"({size_of_cache()}) for the next `make demo`; `make clean` removes them too.",
@@ -93,10 +91,11 @@ def remove_index(cluster: Cluster, say: Say) -> str:
         )
     except TestbedError as error:
         index = get(cluster, RESOURCE, INDEX, SEARCH_NAMESPACE)
-        kubectl = f"{kubectl_line(cluster)} -n {SEARCH_NAMESPACE}"
+        kubectl = f"k -n {SEARCH_NAMESPACE}"
         raise StepFailed(
             f"{INDEX} was not gone within {INDEX_SECONDS} s: {why_not_ready(index)}",
             look=[
+                shell_function(cluster),
                 f"{kubectl} describe ssi {INDEX}",
                 f'{kubectl} patch ssi {INDEX} --type=merge -p \'{{"spec":{{"deletionPolicy":"Retain"}}}}\'',
             ],

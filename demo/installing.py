@@ -10,7 +10,7 @@ from elasticsearch import ApiError, Elasticsearch, TransportError
 from elasticsearch.helpers import BulkIndexError
 
 from demo.building import build_of
-from demo.cluster_access import Object, get, kubectl_line, rolled_out, service_url, trouble_in, watch
+from demo.cluster_access import Object, get, rolled_out, service_url, shell_function, trouble_in, watch
 from demo.index_status import condition, is_ready, progress_line, why_not_ready
 from demo.parts import (
     BUILD_ANNOTATION,
@@ -37,10 +37,10 @@ from demo.parts import (
 from demo.queries import QUERIES, Answer, ask
 from demo.steps import Say, Step, StepFailed
 from sample_catalogue import load
-from tests.testbed.cluster import Cluster, bring_up, load_image, patch_gpu
+from tests.testbed.cluster import Cluster, TestbedError, bring_up, load_image, patch_gpu
 from tests.testbed.cluster.images import archives_of
+from tests.testbed.stores import deploy
 
-STORES_SECONDS = 240
 OPERATOR_SECONDS = 180
 READY_SECONDS = 900
 GATEWAY_SECONDS = 120
@@ -77,7 +77,7 @@ class Installation:
         if found and found["metadata"].get("labels", {}).get(key) != value:
             raise StepFailed(
                 f"namespace {name} is there already and was not made by the demo; remove or rename it first",
-                look=[f"{kubectl_line(self.cluster)} get all -n {name}"],
+                look=[shell_function(self.cluster), f"k -n {name} get all"],
             )
         labels = {key: value, "pod-security.kubernetes.io/enforce": "restricted"}
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
@@ -107,11 +107,17 @@ class Installation:
         return f"{GPUS} in the nodes' capacity; they are fake: scheduled like T4s, while encoders compute on the CPU"
 
     def deploy_stores(self, say: Say) -> str:
-        """Milvus and Elasticsearch as pods."""
-        self.cluster.ask("apply", "-k", str(STORES))
-        for store in ("milvus", "elasticsearch"):
-            say(f"waiting for {store}")
-            rolled_out(self.cluster, STORES_NAMESPACE, store, STORES_SECONDS)
+        """Milvus and Elasticsearch as pods; a new build of an image takes over, and starts empty."""
+        for name, image in zip(STORES, STORE_IMAGES, strict=True):
+            if self._is_new_build(image, get(self.cluster, "deployment", name, STORES_NAMESPACE)):
+                say(f"a new build of {image}: restarting")
+                self.cluster.ask("-n", STORES_NAMESPACE, "rollout", "restart", f"deployment/{name}")
+        try:
+            deploy(self.cluster, say)
+        except TestbedError as error:
+            raise trouble_in(self.cluster, STORES_NAMESPACE, str(error).splitlines()[0]) from error
+        for name, image in zip(STORES, STORE_IMAGES, strict=True):
+            self._note_build(image, STORES_NAMESPACE, "deployment", name)
         return "Milvus 2.3.5 and Elasticsearch 8.19 answer"
 
     def load_catalogue(self, say: Say) -> str:
@@ -139,33 +145,34 @@ class Installation:
 
     def install_operator(self, say: Say) -> str:
         """The operator with its CRD; a new build of its image takes over."""
+        before = get(self.cluster, "deployment", OPERATOR, SYSTEM_NAMESPACE)
         self.cluster.ask("apply", "-k", str(INSTALL))
         self.cluster.ask("wait", "--for=condition=Established", f"crd/{RESOURCE}", "--timeout=60s")
-        deployment = get(self.cluster, "deployment", OPERATOR, SYSTEM_NAMESPACE)
-        if self._is_new_build(OPERATOR_IMAGE, deployment):
+        if self._is_new_build(OPERATOR_IMAGE, before):
             say("a new build of the image: restarting")
             self.cluster.ask("-n", SYSTEM_NAMESPACE, "rollout", "restart", f"deployment/{OPERATOR}")
-        self._note_build(OPERATOR_IMAGE, "deployment", OPERATOR)
+        self._note_build(OPERATOR_IMAGE, SYSTEM_NAMESPACE, "deployment", OPERATOR)
         say("waiting for the operator")
         rolled_out(self.cluster, SYSTEM_NAMESPACE, OPERATOR, OPERATOR_SECONDS)
         return "kubectl apply -k manifests/overlays/demo"
 
-    def _is_new_build(self, image: str, noted_on: Object | None) -> bool:
-        """Whether something runs an older build under the same tag."""
-        noted = ((noted_on or {}).get("metadata", {}).get("annotations") or {}).get(BUILD_ANNOTATION)
-        return bool(noted and archives_of(image) and noted != build_of(archives_of(image)[-1]))
+    def _is_new_build(self, image: str, running: Object | None) -> bool:
+        """Whether something that is there runs another build under the same tag, or nobody knows which."""
+        noted = ((running or {}).get("metadata", {}).get("annotations") or {}).get(BUILD_ANNOTATION)
+        archives = archives_of(image)
+        return bool(running and archives and noted != build_of(archives[-1]))
 
-    def _note_build(self, image: str, kind: str, name: str) -> None:
+    def _note_build(self, image: str, namespace: str, kind: str, name: str) -> None:
         if archives := archives_of(image):
             note = f"{BUILD_ANNOTATION}={build_of(archives[-1])}"
-            self.cluster.ask("-n", SYSTEM_NAMESPACE, "annotate", kind, name, "--overwrite", note)
+            self.cluster.ask("-n", namespace, "annotate", kind, name, "--overwrite", note)
 
     def apply_index(self, say: Say) -> str:
         """The one YAML file."""
         if self._is_new_build(PLANE_IMAGE, get(self.cluster, "namespace", SEARCH_NAMESPACE)):
             say("a new build of the image: replacing encoders and gateways")
             self.cluster.ask("-n", SEARCH_NAMESPACE, "delete", "pods", "-l", _PLANE_PODS, "--wait=false")
-        self._note_build(PLANE_IMAGE, "namespace", SEARCH_NAMESPACE)
+        self._note_build(PLANE_IMAGE, SEARCH_NAMESPACE, "namespace", SEARCH_NAMESPACE)
         return self.cluster.ask("apply", "-f", str(SAMPLE)).strip()
 
     def await_ready(self, say: Say) -> str:
@@ -184,14 +191,13 @@ class Installation:
             SEARCH_NAMESPACE,
             f"{INDEX} was not ready within {READY_SECONDS} s: {why_not_ready(self.index or None)}",
         )
-        kubectl = kubectl_line(self.cluster)
         raise StepFailed(
             str(failed),
             tail=failed.tail,
             look=[
-                f"{kubectl} -n {SEARCH_NAMESPACE} describe ssi {INDEX}",
                 *failed.look,
-                f"{kubectl} -n {SYSTEM_NAMESPACE} logs deployment/{OPERATOR} --tail=50",
+                f"k -n {SEARCH_NAMESPACE} describe ssi {INDEX}",
+                f"k -n {SYSTEM_NAMESPACE} logs deployment/{OPERATOR} --tail=50",
             ],
         )
 
@@ -223,7 +229,7 @@ def installing_steps(installation: Installation) -> list[Step]:
             "store images",
             "Images of the stores loaded",
             made.load_images(STORE_IMAGES),
-            ("cluster", *STORE_IMAGES),
+            ("cluster", "milvus image", "elasticsearch image"),
         ),
         Step("stores", "Stores", made.deploy_stores, ("store images",), kubectl),
         Step("catalogue", "Catalogue", made.load_catalogue, ("stores",), kubectl),
@@ -231,7 +237,7 @@ def installing_steps(installation: Installation) -> list[Step]:
             "images",
             "Images of the search loaded",
             made.load_images(SEARCH_IMAGES),
-            ("store images", *SEARCH_IMAGES),
+            ("store images", "operator image", "plane image", "weights image"),
         ),
         Step("operator", "Operator", made.install_operator, ("images",), kubectl),
         Step(

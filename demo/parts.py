@@ -17,12 +17,12 @@ DOCKERFILES: Mapping[str, Path] = {
     OPERATOR_IMAGE: REPOSITORY / "operator/Dockerfile",
     PLANE_IMAGE: REPOSITORY / "encoder_image/Dockerfile",
 }
+STORES = ("milvus", "elasticsearch")
 STORE_IMAGES = (MILVUS_IMAGE, ELASTICSEARCH_IMAGE)
 SEARCH_IMAGES = (OPERATOR_IMAGE, PLANE_IMAGE, WEIGHTS_IMAGE)
 
 INSTALL = REPOSITORY / "manifests/overlays/demo"
 SAMPLE = REPOSITORY / "manifests/samples/products.yaml"
-STORES = REPOSITORY / "tests/testbed/stores/manifests"
 
 SYSTEM_NAMESPACE = "semantic-search-system"
 STORES_NAMESPACE = "stores"

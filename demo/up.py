@@ -19,7 +19,7 @@ from demo.installing import Installation, installing_steps, sample_path
 from demo.parts import GATEWAY, INDEX, OPERATOR, SEARCH_NAMESPACE, SYSTEM_NAMESPACE
 from demo.queries import QUERIES, hits_table
 from demo.steps import run_steps
-from demo.wording import durations, failure
+from demo.wording import durations
 from tests.testbed.cluster import Cluster
 
 
@@ -32,9 +32,8 @@ def up(console: Console, *, images_are_there: bool = False) -> int:
     )
     with display_for(console) as display:
         outcomes = run_steps([*building_steps(), *installing_steps(installation)], display)
-    if failed := [outcome for outcome in outcomes if outcome.error]:
-        for outcome in failed:
-            plain(console, f"\n{failure(outcome)}")
+    if failed := [outcome.step.title for outcome in outcomes if outcome.error]:
+        plain(console, f"The demo is not up: {', '.join(failed)} failed, see above.")
         return 1
     cluster = installation.cluster
     for answer in installation.answers:

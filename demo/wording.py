@@ -32,7 +32,7 @@ def failure(outcome: Outcome) -> str:
         if error.look:
             parts.append("Look further:\n" + indented("\n".join(error.look)))
     remedy = f"{step.remedy}. " if step.remedy else ""
-    parts.append(f"What to do: {remedy}Then run `make demo` again: what is done is kept.")
+    parts.append(f"What to do: {remedy}Then run it again: what is done is kept.")
     return "\n".join(parts)
 
 
