@@ -10,27 +10,10 @@ from types import TracebackType
 import httpx
 
 from tests.testbed.cluster.toolchain import Progress
-from tests.testbed.stores.programs import elasticsearch_jars, java, silent
+from tests.testbed.stores.programs import ELASTICSEARCH_RECIPE, elasticsearch_jars, java, silent
 from tests.testbed.stores.server_process import ServerProcess
 
 START_SECONDS = 90.0
-HEAP_MIB = 512
-# One compiler tier and the serial collector: a test node lives for minutes and shares few cores.
-JVM_OPTIONS = (
-    f"-Xms{HEAP_MIB // 2}m",
-    f"-Xmx{HEAP_MIB}m",
-    "-XX:+UseSerialGC",
-    "-XX:+ExitOnOutOfMemoryError",
-    "-XX:TieredStopAtLevel=1",
-    "-Xshare:auto",
-    "-Dfile.encoding=UTF-8",
-    "-Djava.awt.headless=true",
-    "-Dlog4j.shutdownHookEnabled=false",
-    "-Dlog4j2.disable.jmx=true",
-    "-Dio.netty.noUnsafe=true",
-    "-Dio.netty.noKeySetOptimization=true",
-    "-Dio.netty.recycler.maxCapacityPerThread=0",
-)
 
 
 class LocalElasticsearch:
@@ -68,7 +51,13 @@ class LocalElasticsearch:
         launcher = ["-cp", f"{jars}/*", "testnode.TestNode", self._home]
         self.process = ServerProcess(
             "Elasticsearch",
-            [command_java, *JVM_OPTIONS, *temporary, *launcher, f"http.port={self._port}"],
+            [
+                command_java,
+                f"@{ELASTICSEARCH_RECIPE / 'jvm.options'}",
+                *temporary,
+                *launcher,
+                f"http.port={self._port}",
+            ],
             home=self._home,
         )
 

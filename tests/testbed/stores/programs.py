@@ -17,12 +17,6 @@ from tests.testbed.cluster.toolchain import Progress, locked
 MILVUS_RECIPE = Path(__file__).parent / "milvus"
 ELASTICSEARCH_RECIPE = Path(__file__).parent / "elasticsearch"
 JAVA_RELEASE = 17
-# What the server's classes ask for; java.desktop and the like would double the size.
-_JAVA_MODULES = (
-    *("java.base", "java.logging", "java.management", "java.naming", "java.net.http", "java.security.jgss"),
-    *("java.sql", "java.xml", "jdk.crypto.ec", "jdk.localedata", "jdk.management", "jdk.net"),
-    *("jdk.unsupported", "jdk.zipfs", "jdk.charsets"),
-)
 _FETCH_SECONDS = 900
 
 
@@ -119,22 +113,3 @@ def elasticsearch_jars(progress: Progress = silent) -> Path:
 
     root = cache_root() / "stores" / f"elasticsearch-{sources_key(*sources)}"
     return _made_once(root, "Elasticsearch node", make, progress)
-
-
-def java_runtime(progress: Progress = silent) -> Path:
-    """Folder with a Java runtime cut down by jlink to what the node needs (bin/java), for an image."""
-    jlink = java().resolve().parent / "jlink"
-    if not jlink.is_file():
-        raise TestbedError(f"no jlink beside {java()}: install a whole JDK {JAVA_RELEASE}, not only a JRE")
-
-    def make(folder: Path) -> None:
-        target = folder / "java"
-        cut = ["--strip-debug", "--no-header-files", "--no-man-pages", "--compress=0"]
-        run(
-            [jlink, "--add-modules", ",".join(_JAVA_MODULES), *cut, "--output", target],
-            what="cutting a Java runtime with jlink",
-            timeout=300,
-        )
-
-    key = hashlib.sha256(f"{jlink}{jlink.stat().st_mtime_ns}{_JAVA_MODULES}".encode()).hexdigest()[:16]
-    return _made_once(cache_root() / "stores" / f"java-{key}", "Java runtime", make, progress) / "java"
