@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -241,7 +242,8 @@ def _with_buildah(tag: str, options: list[str], context: Path, archive: Path, ig
         how += ["-v", f"{_PIP_SETTINGS}:{_PIP_SETTINGS}:ro"]
     if _CA_BUNDLE.is_file():
         copy = cache_root() / "ca-bundle.crt"
-        part = copy.with_name(f"ca-bundle.{os.getpid()}.part")
+        # Images may be built side by side, by threads of one process too.
+        part = copy.with_name(f"ca-bundle.{os.getpid()}-{threading.get_ident()}.part")
         shutil.copyfile(_CA_BUNDLE, part)
         part.rename(copy)
         how += ["-v", f"{copy}:{_CA_BUNDLE}:ro"]
