@@ -91,6 +91,8 @@ class Rules:
             yield "", self.pods
         for peer in peers:
             if block := peer.get("ipBlock"):
+                if ":" in block["cidr"]:
+                    continue  # this node has no IPv6
                 excluded = block.get("except") or []
                 unless = f"ip {side} != {{ {', '.join(excluded)} }} " if excluded else ""
                 yield f"ip {side} {block['cidr']} {unless}", []
