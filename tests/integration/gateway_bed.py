@@ -200,6 +200,12 @@ class GatewayProcess:
         assert self._process is not None
         return self._process.wait(seconds)
 
+    def cpu_seconds(self) -> float:
+        """Processor time used so far, user and system."""
+        assert self._process is not None
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def log(self) -> str:
         """All it has logged."""
         return self._log.read_text(encoding="utf-8", errors="replace")
