@@ -44,7 +44,8 @@ def deploy(cluster: Cluster, progress: Progress = silent) -> Stores:
     """Build, load and apply both stores, and wait until each has answered a real query.
 
     Run again it changes nothing and keeps the data, unless an image changed. With a given cluster
-    (``KUBECONFIG``) the images must be where its nodes pull from. Raises TestbedError naming what did not answer, with the pod's last words.
+    (``KUBECONFIG``) the images must be where its nodes pull from. Raises TestbedError naming what did not
+    answer, with the pod's last words.
     """
     for tag in build_images(progress):
         if cluster.kind != "given":
