@@ -25,6 +25,10 @@ from search_operator.observe.observation import Observation, PodView, Problem
 from search_operator.render.gateway import gateway_name
 
 MILVUS_STEPS = (CreateCollection, CreateIndex, LoadCollection, PointAlias, DropAlias, DropCollection)
+# Reasons of a job's report that go when a store or the encoder answers again.
+HEALS_BY_ITSELF = frozenset(
+    ["EncoderUnavailable", "CatalogueUnavailable", "VectorStoreUnavailable", "NeverEqual", "Terminated"]
+)
 PULL_FAILURES = frozenset({"ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName"})
 
 
@@ -83,7 +87,9 @@ def pod_trouble(pods: Sequence[PodView]) -> Problem | None:
             return Problem(pod.waiting_reason, f"pod {pod.name}: {pod.waiting_message}; {remedy}")
         if pod.waiting_reason in ("CrashLoopBackOff", "CreateContainerConfigError", "CreateContainerError"):
             detail = pod.report.message if pod.report else pod.waiting_message
-            return Problem(pod.waiting_reason, f"pod {pod.name}: {detail}; see kubectl logs {pod.name}")
+            reason = pod.report.reason if pod.report else pod.waiting_reason
+            message = f"pod {pod.name}: {detail}; see kubectl logs {pod.name}"
+            return Problem(reason, message, reason not in HEALS_BY_ITSELF)
     return None
 
 
@@ -95,9 +101,10 @@ def vector_store_ready(observation: Observation, now: Situation, outcome: Outcom
         return Statement(kind, "False", problem.reason, problem.message, problem.needs_a_person)
     if active_collection_is_missing(observation):
         message = (
-            f"Milvus has no collection {now.collection_name}, which queries run on; it will be built anew"
+            f"Milvus has no collection {now.collection_name}, which queries run on; "
+            "unless it comes back at once, it is built anew"
         )
-        return Statement(kind, "False", COLLECTION_GONE, message)
+        return Statement(kind, "Unknown", COLLECTION_GONE, message)
     failed = [f for f in outcome.failures if isinstance(f.step, MILVUS_STEPS)]
     if failed:
         return Statement(kind, "False", failed[0].reason, failed[0].message, failed[0].needs_a_person)
@@ -125,6 +132,10 @@ def search_ready(observation: Observation, now: Situation) -> Statement:
     kind = "SearchReady"
     gateway_ready, wanted = gateway_counts(observation)
     if now.stage is not Stage.ACTIVE:
+        builds = [pod for pod in observation.pods if (pod.component, pod.release) == _build_of(now)]
+        if now.stage is Stage.BUILDING and (trouble := pod_trouble(builds)):
+            message = f"release {now.record.release} can't be filled: {trouble.message}"
+            return Statement(kind, "False", trouble.reason, message, trouble.needs_a_person)
         waiting = f": waiting for {now.waiting_for}" if now.waiting_for else ""
         return Statement(
             kind, "False", "NoActiveRelease", f"release {now.record.release} is {now.stage.value}{waiting}"
@@ -139,6 +150,10 @@ def search_ready(observation: Observation, now: Situation) -> Statement:
     return Statement(
         kind, "False", "GatewayNotReady", f"0 of {wanted} gateways serve {now.record.release} yet"
     )
+
+
+def _build_of(now: Situation) -> tuple[str, str]:
+    return "build", now.record.release
 
 
 def gateway_counts(observation: Observation) -> tuple[int, int]:
@@ -178,15 +193,19 @@ def within_budget(observation: Observation, now: Situation) -> Statement:
     cap = f"{amount(money.cap)} {money.currency}"
     at_most = f"a month of 744 hours costs at most {amount(money.month_at_maximum)} of {cap}"
     if money.month_at_maximum > money.cap:
-        return Statement(
-            kind, "False", "AboveCap", f"{at_most}: lower maxReplicas, or set cost.action to Clamp"
-        )
+        return Statement(kind, "False", "AboveCap", f"{at_most}: {_cheaper(spec.cost.action)}")
     maximum = spec.encoder.autoscaling.max_replicas
     if money.allowed_max < maximum:
         return Statement(
             kind, "True", "Clamped", f"{at_most}, with {money.allowed_max} of {maximum} encoders allowed"
         )
     return Statement(kind, "True", "Projected", at_most)
+
+
+def _cheaper(action: str) -> str:
+    if action == "Clamp":
+        return "even minReplicas cost more; lower it, or raise cost.monthlyCap"
+    return "lower maxReplicas, or set cost.action to Clamp"
 
 
 def backed_up() -> Statement:
@@ -227,7 +246,7 @@ def reconciling(
     kind = "Reconciling"
     if observation.index.spec.paused:
         return Statement(kind, "False", "Paused", "")
-    if any(s.stalls for s in parts) or any(f.needs_a_person for f in failures):
+    if stalled(now, parts, failures).status == "True":
         return Statement(kind, "False", "Stalled", "")
     if failures:
         return Statement(kind, "True", failures[0].reason, failures[0].message)

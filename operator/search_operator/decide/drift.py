@@ -21,8 +21,8 @@ def covers(live: Any, desired: Any, parent: str = "") -> bool:
         return all(key in live and covers(live[key], value, inside or key) for key, value in desired.items())
     if isinstance(desired, Sequence) and not isinstance(desired, str):
         return isinstance(live, Sequence) and not isinstance(live, str) and _covers_list(live, desired)
-    if parent in _QUANTITY_PARENTS and isinstance(desired, str) and isinstance(live, str):
-        return _quantity(live) == _quantity(desired)
+    if parent in _QUANTITY_PARENTS:
+        return _quantity(str(live)) == _quantity(str(desired))
     return bool(live == desired)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+COLLECTION_GONE = "CollectionGone"
 TOLD = (
     "Ready",
     "EncoderReady",
@@ -49,7 +50,8 @@ def events(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Event]:
         news = (told.get("status"), told.get("reason")) != (condition["status"], condition["reason"])
         if kind not in TOLD or not news or (not told and condition["reason"] in UNDER_WAY):
             continue
-        warning = condition["status"] == "False" and condition["reason"] not in UNDER_WAY
+        gone = condition["reason"] == COLLECTION_GONE
+        warning = gone or (condition["status"] == "False" and condition["reason"] not in UNDER_WAY)
         message = f"{kind} is {condition['status']}: {condition['message']}"
         found.append(Event("Warning" if warning else "Normal", condition["reason"], message))
     stages = {r["name"]: r.get("stage", r.get("role")) for r in before.get("releases", ())}

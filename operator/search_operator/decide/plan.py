@@ -1,13 +1,13 @@
 """plan(): from what is observed to the ordered steps that bring it closer to what is declared."""
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from search_plane.release.record import alias_name
 
 from search_operator.api.index import SemanticSearchIndex
 from search_operator.decide.cost import allowed_max_replicas
 from search_operator.decide.drift import covers
-from search_operator.decide.gates import passed
 from search_operator.decide.release import Situation, Stage, active_collection_is_missing, situation
 from search_operator.decide.steps import (
     FINALIZER,
@@ -31,6 +31,9 @@ from search_operator.render.encoder import encoder_objects
 from search_operator.render.gateway import active_release, gateway_objects
 from search_operator.render.jobs import build_job, build_name, refresh_cron_job, release_config
 from search_operator.render.stores import snapshot_of
+
+# A finished build's report and a strong count may reach us later than its end; only then are they judged.
+BELIEVE_AFTER = timedelta(seconds=30)
 
 
 @dataclass(frozen=True)
@@ -103,11 +106,25 @@ def _garbage(observation: Observation, children: list[Object], now: Situation) -
             continue
         if not live["metadata"].get("deletionTimestamp"):
             steps.append(DeleteObject(f"no release needs {kind} {name}", kind, name, live["metadata"]["uid"]))
-    if now.build and now.build.succeeded and now.build.report is None and now.stage is Stage.VERIFYING:
-        steps.append(
-            DeleteObject("the build's report is lost: run it again", "Job", now.build.name, now.build.uid)
-        )
+    if now.build and (why := _why_build_again(observation, now)):
+        steps.append(DeleteObject(f"{why}: run the build again", "Job", now.build.name, now.build.uid))
     return steps
+
+
+def _why_build_again(observation: Observation, now: Situation) -> str:
+    """Why a build that has ended must be repeated; empty when it need not. A build is cheap when little differs."""
+    build = now.build
+    if build is None or now.stage is Stage.ACTIVE:
+        return ""
+    if build.failed:
+        return "the build Job has failed"
+    if not build.succeeded or now.stage is not Stage.VERIFYING:
+        return ""
+    if observation.now - datetime.fromisoformat(build.finished_at) < BELIEVE_AFTER:
+        return ""
+    if build.report is None:
+        return "the build's report is lost"
+    return next((gate.message for gate in now.gates if gate.result == "Failed"), "")
 
 
 def _controlled(live: Object, index: SemanticSearchIndex) -> bool:
@@ -116,15 +133,16 @@ def _controlled(live: Object, index: SemanticSearchIndex) -> bool:
 
 
 def _milvus(observation: Observation, now: Situation) -> list[Step]:
-    if not observation.milvus.known or (
-        active_collection_is_missing(observation) and now.stage is Stage.ACTIVE
-    ):
+    # While the pointer names a missing collection, a new one of that name would be queried before it is filled.
+    if not observation.milvus.known or active_collection_is_missing(observation):
         return []
     replicas = observation.index.spec.vector_store.milvus.replicas
     alias = alias_name(observation.index.namespace, observation.index.name)
     seen = now.collection
     steps: list[Step] = []
     if seen is None:
+        if observation.milvus.alias_target == now.collection_name:
+            return [DropAlias("its collection is gone", alias)]
         if now.build:
             steps.append(DeleteObject("its collection is gone", "Job", now.build.name, now.build.uid))
         steps.append(
@@ -143,7 +161,7 @@ def _milvus(observation: Observation, now: Situation) -> list[Step]:
             f"collection {seen.name} is loaded {seen.replicas} times, not {replicas}; nothing queries it yet"
         )
         steps.append(LoadCollection(reason, seen.name, replicas, True))
-    elif _may_take_the_alias(now) and observation.milvus.alias_target != seen.name:
+    elif now.stage is Stage.ACTIVE and observation.milvus.alias_target != seen.name:
         steps.append(PointAlias(f"alias {alias} should name the active release", alias, seen.name))
     if now.stage is Stage.ACTIVE:
         steps += [
@@ -152,10 +170,6 @@ def _milvus(observation: Observation, now: Situation) -> list[Step]:
             if c.name not in (now.collection_name, observation.milvus.alias_target)
         ]
     return steps
-
-
-def _may_take_the_alias(now: Situation) -> bool:
-    return now.stage is Stage.ACTIVE or (now.stage is Stage.SWITCHING and passed(now.gates))
 
 
 def _deletion(observation: Observation) -> list[Step]:

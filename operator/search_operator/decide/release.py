@@ -81,7 +81,8 @@ def active_record(observation: Observation) -> ReleaseRecord | None:
 def gone_is_confirmed(observation: Observation) -> bool:
     """Whether the status has been saying for long enough that the active collection is gone."""
     told = told_condition(observation.index, "VectorStoreReady")
-    if not told or told.get("reason") != COLLECTION_GONE:
+    # Unknown is said for this reason only, so that its time is that of the first answer without the collection.
+    if not told or (told.get("status"), told.get("reason")) != ("Unknown", COLLECTION_GONE):
         return False
     since = datetime.fromisoformat(told["lastTransitionTime"])
     return observation.now - since >= CONFIRM_GONE
@@ -114,8 +115,10 @@ def situation(observation: Observation) -> Situation:
     ready, desired = encoder_counts(observation, record)
     gates = evaluate(collection, build, index.spec.vector_store.milvus.replicas)
     snapshot = observation.snapshot
-    if active is not None and snapshot is not None:
-        stage, waiting = Stage.ACTIVE, ""
+    if active is not None:
+        restored = snapshot is not None
+        stage = Stage.ACTIVE if restored else Stage.SWITCHING
+        waiting = "" if restored else "the lost pointer to be written again"
     elif missing := _provisioning_waits_for(observation, collection, ready):
         stage, waiting = Stage.PROVISIONING, missing
     elif build is None or not build.succeeded:
@@ -144,9 +147,12 @@ def encoder_counts(observation: Observation, record: ReleaseRecord) -> tuple[int
 
 
 def _from_alias(observation: Observation) -> ReleaseRecord | None:
-    """When the pointer is lost: the alias was moved last of all, so what it names was active."""
+    """When the pointer is lost: the alias was moved last of all, so what it names was active.
+
+    It counts only when this index's own status agrees: data retained from an earlier index is caught up first.
+    """
     seen = observation.milvus.collection(observation.milvus.alias_target)
-    return seen.record if seen and seen.loaded else None
+    return seen.record if seen and seen.record.release == observation.index.active_release else None
 
 
 def _record_of(observation: Observation, wanted: ReleaseRecord) -> ReleaseRecord | None:

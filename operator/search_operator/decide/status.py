@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from croniter import croniter
+from croniter import CroniterBadDateError, croniter
 from search_plane.release.report import JobProgress, JobReport
 
 from search_operator.api.index import SemanticSearchIndex
@@ -25,7 +25,14 @@ from search_operator.api.status import (
 )
 from search_operator.decide.conditions import Statement, gateway_counts, statements
 from search_operator.decide.cost import allowed_max_replicas, amount, bill
-from search_operator.decide.release import Situation, Stage, newest_job, situation, told_condition
+from search_operator.decide.release import (
+    Situation,
+    Stage,
+    active_record,
+    newest_job,
+    situation,
+    told_condition,
+)
 from search_operator.decide.steps import Outcome
 from search_operator.observe.observation import Observation
 from search_operator.render.encoder import CPU_TARGET_PERCENT
@@ -45,7 +52,7 @@ def status(observation: Observation, outcome: Outcome) -> Object:
         Status(
             observed_generation=index.generation,
             phase=_phase(index, now, conditions),
-            active_release=now.record.release if now.stage is Stage.ACTIVE else None,
+            active_release=now.record.release if active_record(observation) else None,
             conditions=conditions,
             releases=(_release(observation, now),),
             encoder=EncoderStatus(
@@ -214,15 +221,15 @@ def _refresh(observation: Observation, now: Situation) -> RefreshStatus:
     job = newest_job(observation, "refresh")
     report = job.report if job else None
     succeeded = report is not None and report.result == "Succeeded"
-    zone = ZoneInfo(index.spec.refresh.time_zone)
-    due: datetime = croniter(index.spec.refresh.schedule, observation.now.astimezone(zone)).get_next(datetime)
     return RefreshStatus.model_validate(
         {
             "lastSuccess": rfc3339(report.finished_at) if report and succeeded else told.get("lastSuccess"),
             "lastFailure": rfc3339(report.finished_at)
             if report and not succeeded
             else told.get("lastFailure"),
-            "next": rfc3339(due) if now.stage is Stage.ACTIVE and not index.spec.paused else None,
+            "next": _next_refresh(observation)
+            if now.stage is Stage.ACTIVE and not index.spec.paused
+            else None,
             "running": job is not None and not job.finished_at,
             "progress": _dump(_progress(job.progress, observation.now))
             if job and not job.finished_at
@@ -231,6 +238,17 @@ def _refresh(observation: Observation, now: Situation) -> RefreshStatus:
             "message": report.message if report and not succeeded else None,
         }
     )
+
+
+def _next_refresh(observation: Observation) -> str | None:
+    """When the schedule is due next; None for one that never is, such as the 30th of February."""
+    refresh = observation.index.spec.refresh
+    here = observation.now.astimezone(ZoneInfo(refresh.time_zone))
+    try:
+        due: datetime = croniter(refresh.schedule, here).get_next(datetime)
+    except CroniterBadDateError:
+        return None
+    return rfc3339(due)
 
 
 def _cost(observation: Observation, now: Situation) -> CostStatus | None:

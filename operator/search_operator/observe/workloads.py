@@ -45,7 +45,8 @@ def job_view(job: Object, pods: Sequence[PodView], progress: JobProgress | None)
     state = job.get("status", {})
     done = {c["type"]: c for c in state.get("conditions", ()) if c["status"] == "True"}
     ended = done.get("Complete") or done.get("Failed")
-    reports = sorted((p.finished_at, p.report) for p in pods if p.job == job["metadata"]["name"] and p.report)
+    told = [p for p in pods if p.job == job["metadata"]["name"] and p.report]
+    newest = max(told, key=lambda pod: pod.finished_at, default=None)
     labels = job["metadata"].get("labels", {})
     return JobView(
         name=job["metadata"]["name"],
@@ -57,7 +58,7 @@ def job_view(job: Object, pods: Sequence[PodView], progress: JobProgress | None)
         succeeded="Complete" in done,
         failed="Failed" in done,
         progress=progress,
-        report=reports[-1][1] if reports else None,
+        report=newest.report if newest else None,
     )
 
 

@@ -5,8 +5,11 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
+import aiohttp
 from kubernetes.aio.client import ApiClient
+from kubernetes.aio.client.exceptions import ApiException
 from kubernetes.aio.dynamic.exceptions import ConflictError
 from kubernetes.aio.leaderelection.electionconfig import Config
 from kubernetes.aio.leaderelection.leaderelection import LeaderElection
@@ -16,6 +19,7 @@ from search_operator.kubernetes_api import LEASE, KubernetesApi
 
 log = logging.getLogger(__name__)
 
+CALL_SECONDS = 4.0
 LEASE_NAME = "semantic-search-operator"
 LEASE_LABELS = {"app.kubernetes.io/name": "semantic-search-operator"}
 
@@ -84,7 +88,10 @@ class Leadership:
 
 
 class _ObservedLock(LeaseLock):  # type: ignore[misc]  # the library's class is untyped here
-    """Notes when the API server last answered, for the liveness probe."""
+    """Notes when the API server last answered, and takes an unanswered call for a failed try.
+
+    The library then tries again until its renew deadline; an exception would end the term at once.
+    """
 
     def __init__(
         self, leadership: Leadership, name: str, namespace: str, identity: str, client: ApiClient
@@ -92,13 +99,20 @@ class _ObservedLock(LeaseLock):  # type: ignore[misc]  # the library's class is 
         super().__init__(name, namespace, identity, client)
         self._leadership = leadership
 
-    async def get(self, name: str, namespace: str):  # type: ignore[no-untyped-def]
-        async with asyncio.timeout(5):
-            answer = await super().get(name, namespace)
+    async def get(self, name: str, namespace: str) -> Any:
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                answer = await super().get(name, namespace)
+        except (TimeoutError, aiohttp.ClientError) as error:
+            return False, ApiException(status=0, reason=f"{type(error).__name__}: {error}")
         if answer[0]:
             self._leadership.last_contact = time.monotonic()
         return answer
 
-    async def update(self, name: str, namespace: str, updated_record) -> bool:  # type: ignore[no-untyped-def]
-        async with asyncio.timeout(5):
-            return bool(await super().update(name, namespace, updated_record))
+    async def update(self, name: str, namespace: str, updated_record: Any) -> bool:
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                return bool(await super().update(name, namespace, updated_record))
+        except (TimeoutError, aiohttp.ClientError) as error:
+            log.warning("the Lease could not be renewed: %s: %s", type(error).__name__, error)
+            return False
