@@ -38,6 +38,7 @@ _CGROUP_V1 = (
     "unified",
 )
 _CGROUPS = Path("/sys/fs/cgroup")
+_POD_CPU_SHARES = 8192
 # Nodes that this very process started, to reap them when they end.
 _started: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -261,6 +262,8 @@ def _make_cgroups(node: Node) -> None:
         for name in ("cpuset.cpus", "cpuset.mems"):
             (cpuset / name).write_text((cpuset.parent / name).read_text())
         (cpuset / "cgroup.clone_children").write_text("1")
+        # Here a group counts as much as one process; all pods together must not starve beside a busy machine.
+        (_CGROUPS / "cpu" / node.cgroup / "cpu.shares").write_text(str(_POD_CPU_SHARES))
         return
     (_CGROUPS / node.cgroup).mkdir(exist_ok=True)
 
