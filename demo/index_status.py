@@ -33,18 +33,24 @@ def progress_line(index: Object) -> str:
         parts.append(
             f"{progress.get('done', 0):,} of {progress.get('total', 0):,} rows ({progress.get('percent', 0)} %)"
         )
-        if progress.get("rowsPerSecond"):
-            parts.append(f"{progress['rowsPerSecond']:,} rows/s")
     elif release.get("rows") is not None:
         parts.append(f"{release['rows']:,} rows")
     if encoder:
         parts.append(f"encoders {encoder.get('ready', 0)}/{encoder.get('desired', 0)}")
-    if waiting := release.get("waitingFor"):
+    # While rows are counted, what is waited for is the rest of them.
+    if (waiting := release.get("waitingFor")) and not release.get("progress"):
         parts.append(f"waiting for {waiting}")
     stalled = condition(index, "Stalled")
     if stalled.get("status") == "True":
         parts.append(f"STALLED: {stalled.get('message', '')}")
     return "  ".join(parts)
+
+
+def speed(index: Object) -> str:
+    """Rows per second of the build that runs; empty when none does."""
+    release: Object = next(iter(index.get("status", {}).get("releases", ())), {})
+    rows = (release.get("progress") or {}).get("rowsPerSecond")
+    return f"  {rows:,} rows/s" if rows else ""
 
 
 def condition_rows(index: Object) -> Sequence[tuple[str, str, str, str]]:

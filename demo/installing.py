@@ -11,7 +11,7 @@ from elasticsearch.helpers import BulkIndexError
 
 from demo.building import build_of
 from demo.cluster_access import Object, get, rolled_out, service_url, shell_function, trouble_in, watch
-from demo.index_status import condition, is_ready, progress_line, why_not_ready
+from demo.index_status import condition, is_ready, progress_line, speed, why_not_ready
 from demo.parts import (
     BUILD_ANNOTATION,
     CATALOGUE_INDEX,
@@ -41,9 +41,9 @@ from tests.testbed.cluster import Cluster, TestbedError, bring_up, load_image, p
 from tests.testbed.cluster.images import archives_of
 from tests.testbed.stores import deploy
 
-OPERATOR_SECONDS = 180
+OPERATOR_SECONDS = 300
 READY_SECONDS = 900
-GATEWAY_SECONDS = 120
+GATEWAY_SECONDS = 180
 _PLANE_PODS = f"semanticsearch.io/index={INDEX},app.kubernetes.io/component in (encoder,gateway)"
 
 
@@ -180,8 +180,9 @@ class Installation:
         last = ""
         for index in watch(self.cluster, RESOURCE, INDEX, SEARCH_NAMESPACE, READY_SECONDS):
             self.index = index
+            # The speed alone changes all the time; that is no news.
             if (line := progress_line(index)) != last:
-                say(line)
+                say(line + speed(index))
                 last = line
             if is_ready(index):
                 rolled_out(self.cluster, SEARCH_NAMESPACE, GATEWAY, GATEWAY_SECONDS)

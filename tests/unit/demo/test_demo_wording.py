@@ -12,7 +12,7 @@ from rich.console import Console
 
 from demo import queries
 from demo.cluster_access import documents, pods_in_trouble
-from demo.index_status import condition_rows, is_ready, progress_line, why_not_ready
+from demo.index_status import condition_rows, is_ready, progress_line, speed, why_not_ready
 from demo.queries import amount, ask, hits_table, timings
 from demo.steps import StepFailed
 
@@ -49,19 +49,25 @@ def test_the_progress_line_names_stage_rows_encoders_and_what_is_waited_for() ->
         "name": "r-1a2b3c4d",
         "stage": "Building",
         "rows": 1200,
-        "waitingFor": "the build",
+        "waitingFor": "800 of 2,000 rows",
         "progress": {"done": 1200, "total": 2000, "percent": 60, "rowsPerSecond": 85},
     }
-    line = progress_line(index(releases=[release], encoder={"ready": 1, "desired": 2}))
+    building = index(releases=[release], encoder={"ready": 1, "desired": 2})
+    line = progress_line(building)
+    assert speed(building) == "  85 rows/s"
+    assert speed(index()) == ""
     for text in (
         "Building",
         "r-1a2b3c4d",
         "1,200 of 2,000 rows (60 %)",
-        "85 rows/s",
         "encoders 1/2",
-        "the build",
     ):
         assert text in line
+
+
+def test_before_rows_are_counted_the_progress_line_says_what_is_waited_for() -> None:
+    release = {"name": "r-1a2b3c4d", "stage": "Provisioning", "waitingFor": "the first encoder to be ready"}
+    assert progress_line(index(releases=[release])).endswith("waiting for the first encoder to be ready")
 
 
 def test_the_progress_line_of_a_served_index_says_rows() -> None:
