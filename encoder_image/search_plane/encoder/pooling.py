@@ -1,5 +1,7 @@
 """From the model's last hidden states to one vector a text."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,7 +11,7 @@ FloatArray = NDArray[np.float32]
 MaskArray = NDArray[np.int64]
 
 
-def pool(hidden: FloatArray, mask: MaskArray, pooling: Pooling) -> FloatArray:
+def pool(hidden: NDArray[np.floating[Any]], mask: MaskArray, pooling: Pooling) -> FloatArray:
     """Vectors float32 [batch, dimension] of hidden states [batch, tokens, dimension].
 
     `mask` is int64 [batch, tokens]: 1 for a token, 0 for padding.

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import numpy as np
 
@@ -83,15 +84,12 @@ class Prober:
     async def run(self) -> None:
         """Check for ever; cancel to end."""
         while True:
-            self._suspected.clear()
-            await self.check()
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(self._interval):
                     await self._suspected.wait()
-            except TimeoutError:
-                continue
-            # A model that answers NaN for one text may do so for each: no check more often than twice a
-            # second.
+            self._suspected.clear()
+            await self.check()
+            # A model that fails for one text may fail for each: no check more often than twice a second.
             await asyncio.sleep(min(self._interval, 0.5))
 
     def _judge(self, reason: str | None) -> None:
