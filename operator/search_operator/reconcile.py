@@ -78,7 +78,7 @@ class Reconciler:
         if outcome.failures:
             raise NotYet(outcome.failures[0].message)
         if todo.steps:
-            return 0.2
+            return 0.05
         if observation.index.being_deleted:
             raise NotYet("waiting to be able to delete")
         problem = observation.secret_problem or observation.milvus.problem or observation.catalogue.problem

@@ -1,7 +1,9 @@
 """Executes a plan's steps in their order; a step that fails does not hide the others' outcome."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby, islice
 
 import aiohttp
 from kubernetes.aio.dynamic.exceptions import ConflictError, DynamicApiError
@@ -32,6 +34,12 @@ class Unsettled(Exception):
     """An apply that changed nothing: our reading of the object and the API server's disagree."""
 
 
+# What follows one of these leans on it: nothing is made without our finalizer on the index, and a stale build must
+# be gone before its collection comes back.
+LEANED_ON = (AddFinalizer, DeleteObject, CreateCollection)
+APPLIES_AT_ONCE = 4
+
+
 class LostLeadership(Exception):
     """Another replica may lead by now: nothing more is written."""
 
@@ -48,22 +56,29 @@ class Actor:
     async def execute(self, plan: Plan, index: SemanticSearchIndex, credentials: StoreCredentials) -> Outcome:
         """Take the steps; raises LostLeadership between two of them."""
         done, failures = 0, []
-        for step in plan.steps:
-            if not self.leading():
-                raise LostLeadership
-            try:
-                await self._take(step, index, credentials)
-                done += 1
-            except MilvusUnavailable as error:
-                failures.append(Failure(step, error.reason, str(error), error.needs_a_person))
-            except Unsettled as error:
-                failures.append(Failure(step, "Unsettled", str(error), needs_a_person=False))
-            except API_ERRORS as error:
-                failures.append(_api_failure(step, error))
-            if failures and isinstance(step, DeleteObject | CreateCollection):
-                # What follows leans on this one: a stale build must be gone before its collection comes back.
+        for steps in _together(plan.steps):
+            results = await asyncio.gather(*(self._try(step, index, credentials) for step in steps))
+            found = [failure for failure in results if failure]
+            done += len(steps) - len(found)
+            failures += found
+            if found and isinstance(steps[0], LEANED_ON):
                 break
         return Outcome(done, tuple(failures))
+
+    async def _try(
+        self, step: Step, index: SemanticSearchIndex, credentials: StoreCredentials
+    ) -> Failure | None:
+        if not self.leading():
+            raise LostLeadership
+        try:
+            await self._take(step, index, credentials)
+        except MilvusUnavailable as error:
+            return Failure(step, error.reason, str(error), error.needs_a_person)
+        except Unsettled as error:
+            return Failure(step, "Unsettled", str(error), needs_a_person=False)
+        except API_ERRORS as error:
+            return _api_failure(step, error)
+        return None
 
     async def _take(self, step: Step, index: SemanticSearchIndex, credentials: StoreCredentials) -> None:
         match step:
@@ -96,6 +111,19 @@ class Actor:
             self.cache.put_index(body)
         else:
             self.cache.drop_index((index.namespace, index.name))
+
+
+def _together(steps: Sequence[Step]) -> Iterator[tuple[Step, ...]]:
+    """Steps in their order; neighbouring applies, which don't lean on each other, a few at a time."""
+    for applies, run in groupby(steps, key=lambda step: isinstance(step, ApplyObject)):
+        yield from batched(run, APPLIES_AT_ONCE if applies else 1)
+
+
+def batched(steps: Iterable[Step], size: int) -> Iterator[tuple[Step, ...]]:
+    """Tuples of at most `size` steps (itertools.batched is younger than this Python)."""
+    source = iter(steps)
+    while batch := tuple(islice(source, size)):
+        yield batch
 
 
 def _index_name(body: Object) -> str:

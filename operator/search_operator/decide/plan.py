@@ -49,14 +49,16 @@ def plan(observation: Observation, installation: Installation) -> Plan:
     index = observation.index
     if index.being_deleted:
         return Plan(tuple(_deletion(observation)))
+    first: tuple[Step, ...] = ()
     if FINALIZER not in index.finalizers:
-        return Plan((AddFinalizer("nothing may exist that only we could clean up"),))
+        first = (AddFinalizer("nothing may exist that only we could clean up"),)
     if index.spec.paused:
-        return Plan()
+        return Plan(first)
     now = situation(observation)
     children = desired_children(observation, now, installation)
     return Plan(
         (
+            *first,
             *_apply(observation, children),
             *_garbage(observation, children, now),
             *_milvus(observation, now),

@@ -119,7 +119,7 @@ def situation(observation: Observation) -> Situation:
         restored = snapshot is not None
         stage = Stage.ACTIVE if restored else Stage.SWITCHING
         waiting = "" if restored else "the lost pointer to be written again"
-    elif missing := _provisioning_waits_for(observation, collection, ready):
+    elif missing := _provisioning_waits_for(observation, collection, build, ready):
         stage, waiting = Stage.PROVISIONING, missing
     elif build is None or not build.succeeded:
         stage, waiting = Stage.BUILDING, _build_waits_for(build)
@@ -162,22 +162,30 @@ def _record_of(observation: Observation, wanted: ReleaseRecord) -> ReleaseRecord
     return wanted.model_copy(update={"release": snapshot.release, "encoder": snapshot.encoder})
 
 
-def _provisioning_waits_for(observation: Observation, collection: CollectionView | None, ready: int) -> str:
+def _provisioning_waits_for(
+    observation: Observation, collection: CollectionView | None, build: JobView | None, ready: int
+) -> str:
+    """What the release lacks before it can be filled; a build that has begun is only sent back for its collection."""
+    waits = [] if build else _before_the_build(observation, ready)
     replicas = observation.index.spec.vector_store.milvus.replicas
+    if not observation.milvus.known:
+        waits += [] if build else ["Milvus"]
+    elif collection is None or not collection.indexed:
+        waits.append("the collection")
+    elif not collection.loaded or (collection.replicas != replicas and build is None):
+        waits.append(f"the collection to be loaded with {replicas} replica{'s' if replicas > 1 else ''}")
+    return ", ".join(waits)
+
+
+def _before_the_build(observation: Observation, ready: int) -> list[str]:
     waits = []
     if observation.secret_problem:
         waits.append("a Secret")
     if ready == 0:
         waits.append("the first encoder to be ready")
-    if observation.milvus.problem:
-        waits.append("Milvus")
-    elif collection is None or not collection.indexed:
-        waits.append("the collection")
-    elif not collection.loaded or collection.replicas != replicas:
-        waits.append(f"the collection to be loaded with {replicas} replica{'s' if replicas > 1 else ''}")
     if observation.catalogue.problem:
         waits.append("the catalogue")
-    return ", ".join(waits)
+    return waits
 
 
 def _build_waits_for(build: JobView | None) -> str:
