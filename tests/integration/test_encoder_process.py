@@ -123,7 +123,7 @@ def test_each_connection_is_kept_and_answers_the_fingerprint(
 def test_sigterm_finishes_what_is_in_flight_accepts_no_more_and_exits_0(
     bge_artefact: WeightsFolder, tmp_path: Path
 ) -> None:
-    with encoder(bge_artefact, tmp_path) as (process, url), ThreadPoolExecutor(1) as thread:
+    with encoder(bge_artefact, tmp_path, DRAIN_SECONDS=0) as (process, url), ThreadPoolExecutor(1) as thread:
         request = thread.submit(
             httpx.post, f"{url}/embed", json={"inputs": LONG_TEXTS}, timeout=DRAIN_SECONDS
         )

