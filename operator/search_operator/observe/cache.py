@@ -24,6 +24,16 @@ def index_of(body: Mapping[str, Any]) -> IndexKey | None:
     return (body["metadata"]["namespace"], name) if name else None
 
 
+def _newer(kept: Object | None, body: Mapping[str, Any]) -> bool:
+    """Whether what is kept is newer than `body`: what we wrote may be told by the watch after what it replaced.
+
+    Resource versions of one kind are numbers that grow, by the API conventions since Kubernetes 1.35 and in etcd
+    always; where they are not numbers, the last told wins.
+    """
+    versions = [str(o["metadata"].get("resourceVersion", "")) for o in (kept, body) if o is not None]
+    return len(versions) == 2 and all(map(str.isdecimal, versions)) and int(versions[0]) > int(versions[1])
+
+
 @dataclass
 class Cache:
     """Live objects by index. Only the event loop touches it."""
@@ -34,9 +44,10 @@ class Cache:
     )
 
     def put_index(self, body: Mapping[str, Any]) -> IndexKey:
-        """Keep an index as seen last."""
+        """Keep an index as seen last; an older resourceVersion than the kept one changes nothing."""
         key = (body["metadata"]["namespace"], body["metadata"]["name"])
-        self.indexes[key] = slim(body)
+        if not _newer(self.indexes.get(key), body):
+            self.indexes[key] = slim(body)
         return key
 
     def drop_index(self, key: IndexKey) -> None:
@@ -46,13 +57,17 @@ class Cache:
     def put(self, body: Mapping[str, Any]) -> IndexKey | None:
         """Keep a child or a pod as seen last; an older resourceVersion than the kept one changes nothing."""
         if key := index_of(body):
-            self._objects[key][body["kind"], body["metadata"]["name"]] = slim(body)
+            place = (body["kind"], body["metadata"]["name"])
+            if not _newer(self._objects[key].get(place), body):
+                self._objects[key][place] = slim(body)
         return key
 
     def drop(self, body: Mapping[str, Any]) -> IndexKey | None:
-        """Forget a deleted child or pod."""
+        """Forget a deleted child or pod, unless another of its name has been seen since."""
         if key := index_of(body):
-            self._objects[key].pop((body["kind"], body["metadata"]["name"]), None)
+            place = (body["kind"], body["metadata"]["name"])
+            if not _newer(self._objects[key].get(place), body):
+                self._objects[key].pop(place, None)
             if not self._objects[key]:
                 del self._objects[key]
         return key
