@@ -29,6 +29,8 @@ class WorkQueue(Generic[K]):
     _again: set[K] = field(default_factory=set)
     _failures: dict[K, int] = field(default_factory=dict)
     _timers: dict[K, asyncio.TimerHandle] = field(default_factory=dict)
+    _workers: int = 0
+    _staffed_since: float = 0.0
 
     def add(self, key: K) -> None:
         """Make a key due now."""
@@ -59,6 +61,15 @@ class WorkQueue(Generic[K]):
 
     async def work(self) -> None:
         """One worker; run as many as should work at once. Ends only by cancellation."""
+        if not self._workers:
+            self._staffed_since = time.monotonic()
+        self._workers += 1
+        try:
+            await self._work()
+        finally:
+            self._workers -= 1
+
+    async def _work(self) -> None:
         while True:
             key = await self._ready.get()
             self._waiting.pop(key, None)
@@ -84,9 +95,14 @@ class WorkQueue(Generic[K]):
         return len(self._waiting)
 
     def oldest_wait_seconds(self) -> float:
-        """How long the longest-waiting or longest-handled key has been at it; 0 when idle."""
+        """How long the longest-waiting or longest-handled key has been at it; 0 when idle or without a worker.
+
+        While nobody works (another replica leads) keys pile up; their wait counts from when work began.
+        """
         since = [*self._waiting.values(), *self._busy.values()]
-        return time.monotonic() - min(since) if since else 0.0
+        if not since or not self._workers:
+            return 0.0
+        return time.monotonic() - max(min(since), self._staffed_since)
 
 
 def backoff_seconds(failures: int) -> float:
