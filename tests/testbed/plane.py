@@ -32,8 +32,8 @@ from tests.testbed.stores.server_process import ServerProcess
 from tests.testbed.weights.folder import WeightsFolder
 
 REPOSITORY = Path(__file__).parents[2]
-START_SECONDS = 60.0
-JOB_SECONDS = 180.0
+START_SECONDS = 120.0
+JOB_SECONDS = 240.0
 
 
 def free_port() -> int:
@@ -51,7 +51,7 @@ def plane_environment(**settings: object) -> dict[str, str]:
     }
 
 
-def wait_until(what: str, condition: Callable[[], bool], seconds: float = 30.0) -> None:
+def wait_until(what: str, condition: Callable[[], bool], seconds: float = 120.0) -> None:
     """Polls until the condition holds. Raises TestbedError naming what was waited for."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -49,6 +49,8 @@ class EncoderClient:
             base_url=url,
             timeout=httpx.Timeout(deadline, connect=5.0),
             headers={FINGERPRINT_HEADER: fingerprint, "Content-Type": "application/json"},
+            # A kept connection stays with one pod of the Service; new ones reach them all, also those added later.
+            limits=httpx.Limits(max_keepalive_connections=0),
             follow_redirects=False,
             trust_env=False,
         )

@@ -39,7 +39,7 @@ class SyncLimits:
     """
 
     batch: int = 32
-    requests: int = 4
+    requests: int = 8
     window: int = 1024
     upsert_rows: int = 512
     upsert_linger: float = 1.0
@@ -87,6 +87,7 @@ class Sync:
         self._limits = limits or SyncLimits()
         self._refused: dict[str, str] = {}
         self._current = Pass()
+        self._written_before = 0
 
     @property
     def bad(self) -> tuple[BadDocument, ...]:
@@ -98,8 +99,7 @@ class Sync:
         await self._collection.check(self._encoder.fingerprint, self._encoder.dimension)
         for number in range(1, MAX_ROUNDS + 1):
             done = await self._pass_with_restarts("Scanning" if number == 1 else "Reconciling")
-            if number == 1:
-                self._board.unchanged = done.unchanged
+            self._board.failed = done.failed
             self._board.phase = "Reconciling"
             equal = await self._reconcile(done.wanted)
             log.info("pass done", extra={"round": number, "written": done.written, "equal": equal})
@@ -109,16 +109,16 @@ class Sync:
         raise JobFailed("NeverEqual", f"catalogue and collection still differed after {MAX_ROUNDS} rounds")
 
     async def _pass_with_restarts(self, phase: Phase) -> Pass:
-        written = 0
+        self._written_before = 0
         for _ in range(_MAX_RESTARTS):
             try:
                 done = await self._pass(phase)
             except PointInTimeExpired as expired:
                 # What was written stays; the new scan only looks it up.
-                written += self._current.written
+                self._written_before += self._current.written
                 log.warning("scan starts again", extra={"error": str(expired)})
                 continue
-            done.written += written
+            done.written += self._written_before
             return done
         raise JobFailed("CatalogueUnavailable", f"the scan of the catalogue broke off {_MAX_RESTARTS} times")
 
@@ -164,6 +164,9 @@ class Sync:
             lacking = [text for text in rendered if held.get(text.id) != text.content_hash]
             kept = len(rendered) - len(lacking)
             done.unchanged += kept
+            if self._board.phase == "Scanning":
+                # After a restart, what this job itself wrote before is found unchanged too.
+                self._board.unchanged = max(0, done.unchanged - self._written_before)
             self._board.settled(kept)
             for text in lacking:
                 await changed.put(text)
@@ -220,7 +223,8 @@ class Sync:
         self._board.failed = max(self._board.failed, done.failed)
         log.warning("document left out", extra={"document": document.id, "error": document.reason})
         if len(done.bad) < NAMED_BAD_DOCUMENTS:
-            done.bad.append(BadDocument(id=document.id[:MAX_ID_LENGTH], reason=document.reason[:200]))
+            shown = document.id.encode(errors="replace").decode()[:MAX_ID_LENGTH]
+            done.bad.append(BadDocument(id=shown, reason=document.reason[:200]))
 
     async def _reconcile(self, wanted: IdSetDigest) -> bool:
         """Deletes what the catalogue no longer has; whether the collection then holds what is wanted."""

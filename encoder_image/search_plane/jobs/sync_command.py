@@ -49,7 +49,7 @@ class JobSettings(BaseModel):
     port: int = 8080
     batch_rows: PositiveInt = 1000
     embed_batch: PositiveInt = 32
-    embed_requests: PositiveInt = 4
+    embed_requests: PositiveInt = 8
     upsert_rows: PositiveInt = 512
     patience_seconds: PositiveFloat = 300.0
 
@@ -91,6 +91,10 @@ async def _run(kind: Kind, settings: JobSettings) -> int:
         log.info(
             "job ended", extra={"job": kind, "report": report.model_dump(mode="json"), "exit_code": code}
         )
+        if code == EXIT_TERMINATED:
+            # A thread may still wait for Milvus, and the interpreter would wait for the thread.
+            logging.shutdown()
+            os._exit(code)
     return code
 
 
