@@ -1,0 +1,211 @@
+"""The rendered children of the samples, as files to read, and rules that hold for all of them.
+
+After a wanted change: `UPDATE_GOLDEN=1 python -m pytest tests/unit/operator_core/test_golden.py`, and read the diff.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from search_operator.decide.plan import desired_children
+from search_operator.decide.release import Stage, situation
+
+from tests.unit.operator_core.builders import INSTALLATION, UID, Object, sample
+from tests.unit.operator_core.world import World
+
+GOLDEN = Path(__file__).parents[2] / "golden"
+SAMPLES = ("production", "products")
+OUR_LABELS = {
+    "app.kubernetes.io/managed-by",
+    "app.kubernetes.io/part-of",
+    "app.kubernetes.io/component",
+    "semanticsearch.io/index",
+    "semanticsearch.io/release",
+    "semanticsearch.io/fingerprint",
+}
+
+
+def children(name: str, stage: Stage) -> list[Object]:
+    """What should exist for a sample while it is built, or once it is active."""
+    body = sample(name)
+    body["metadata"]["labels"] = {"argocd.argoproj.io/instance": "must not be copied"}
+    world = World(body=body)
+    for _ in range(30):
+        if situation(world.observe()).stage is stage:
+            break
+        world.reconcile()
+        if situation(world.observe()).stage is not stage:
+            world.progress()
+    observation = world.observe()
+    now = situation(observation)
+    assert now.stage is stage
+    return desired_children(observation, now, INSTALLATION)
+
+
+BUILDING = {name: children(name, Stage.BUILDING) for name in SAMPLES}
+ACTIVE = {name: children(name, Stage.ACTIVE) for name in SAMPLES}
+EVERY = [child for found in (*BUILDING.values(), *ACTIVE.values()) for child in found]
+
+
+def the(found: list[Object], kind: str, part: str = "") -> Object:
+    """The one child of a kind whose name holds `part`."""
+    hits = [c for c in found if c["kind"] == kind and part in c["metadata"]["name"]]
+    assert len(hits) == 1
+    return hits[0]
+
+
+def pod_of(child: Object) -> Object | None:
+    """The pod spec of a workload."""
+    spec = child.get("spec", {})
+    template = spec.get("jobTemplate", {}).get("spec", spec).get("template")
+    return template["spec"] if template else None
+
+
+PODS = [pod for child in EVERY if (pod := pod_of(child))]
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+@pytest.mark.parametrize("stage", ["building", "active"])
+def test_rendered_children_are_those_of_the_golden_file(name: str, stage: str) -> None:
+    found = (BUILDING if stage == "building" else ACTIVE)[name]
+    text = yaml.safe_dump_all(found, sort_keys=True, allow_unicode=True, width=110, explicit_start=True)
+    file = GOLDEN / f"{name}-{stage}.yaml"
+    if os.environ.get("UPDATE_GOLDEN"):
+        file.write_text(text, encoding="utf-8")
+    assert file.read_text(encoding="utf-8") == text, "see this file's first lines on how to update"
+
+
+def test_only_our_labels_and_one_owner() -> None:
+    for child in EVERY:
+        meta = child["metadata"]
+        assert set(meta["labels"]) <= OUR_LABELS, meta["name"]
+        assert meta["labels"]["semanticsearch.io/index"] == "products"
+        assert set(meta["annotations"]) == {"semanticsearch.io/applied"}
+        (owner,) = meta["ownerReferences"]
+        assert (owner["uid"], owner["controller"], owner["blockOwnerDeletion"]) == (UID, True, True)
+
+
+def test_nothing_empty_is_sent() -> None:
+    def empty(value: Any, path: str) -> list[str]:
+        if isinstance(value, dict):
+            inside = [p for k, v in value.items() for p in empty(v, f"{path}.{k}")]
+            return inside + ([path] if not value and not path.endswith((".emptyDir", "podSelector")) else [])
+        if isinstance(value, list):
+            return [p for v in value for p in empty(v, f"{path}[]")] + ([] if value else [path])
+        return [path] if value in (None, "") else []
+
+    assert [p for child in EVERY for p in empty(child, child["kind"])] == []
+
+
+def test_every_pod_is_restricted_and_has_no_token() -> None:
+    assert len(PODS) == 2 * 4 + 2 * 3
+    for pod in PODS:
+        assert pod["automountServiceAccountToken"] is False
+        assert pod["enableServiceLinks"] is False
+        outer = pod["securityContext"]
+        assert outer["runAsNonRoot"] is True
+        assert outer["runAsUser"] >= 10000
+        assert outer["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
+        allowed = {"name", "emptyDir", "configMap", "secret", "image", "persistentVolumeClaim"}
+        assert all(set(volume) <= allowed for volume in pod["volumes"])
+        for container in pod["containers"]:
+            inner = container["securityContext"]
+            assert inner["allowPrivilegeEscalation"] is False
+            assert inner["readOnlyRootFilesystem"] is True
+            assert inner["capabilities"] == {"drop": ["ALL"]}
+            assert {"requests", "limits"} <= set(container["resources"])
+            assert {"name": "tmp", "mountPath": "/tmp"} in container["volumeMounts"]
+            mounted = {mount["name"] for mount in container["volumeMounts"]}
+            assert mounted == {volume["name"] for volume in pod["volumes"]}
+
+
+def test_the_production_encoder_runs_on_t4s_and_leaves_its_number_to_the_autoscaler() -> None:
+    deployment = the(ACTIVE["production"], "Deployment", "-encoder-")
+    assert "replicas" not in deployment["spec"]
+    pod = deployment["spec"]["template"]["spec"]
+    assert pod["nodeSelector"] == {"accelerator": "nvidia-tesla-t4"}
+    assert pod["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists"}]
+    (container,) = pod["containers"]
+    assert container["resources"]["limits"]["nvidia.com/gpu"] == "1"
+    assert deployment["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
+    assert {"startupProbe", "readinessProbe", "livenessProbe"} <= set(container)
+    keys = {spread["topologyKey"] for spread in pod["topologySpreadConstraints"]}
+    assert keys == {"kubernetes.io/hostname", "topology.kubernetes.io/zone"}
+    weights = next(v for v in pod["volumes"] if v["name"] == "weights")
+    assert weights["image"]["reference"].startswith("registry.example/encoders/m3e-base@sha256:")
+
+
+@pytest.mark.parametrize(("prices", "highest"), [(True, 11), (False, 12)])
+def test_the_autoscaler_runs_from_four_to_what_the_cap_allows(prices: bool, highest: int) -> None:
+    body = sample("production", **({} if prices else {"cost": None}))
+    observation = World(body=body).observe()
+    found = desired_children(observation, situation(observation), INSTALLATION)
+    spec = the(found, "HorizontalPodAutoscaler")["spec"]
+    assert (spec["minReplicas"], spec["maxReplicas"]) == (4, highest)
+    assert spec["scaleTargetRef"]["name"] == the(found, "Deployment", "-encoder-")["metadata"]["name"]
+    up, down = spec["behavior"]["scaleUp"], spec["behavior"]["scaleDown"]
+    assert up["stabilizationWindowSeconds"] < down["stabilizationWindowSeconds"]
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_network_policies_open_only_what_is_needed(name: str) -> None:
+    encoder, gateway, jobs = (the(ACTIVE[name], "NetworkPolicy", p)["spec"] for p in ("enc", "gate", "jobs"))
+    for spec in (encoder, gateway, jobs):
+        assert spec["policyTypes"] == ["Ingress", "Egress"]
+        assert all(rule["ports"] for rule in (*spec["ingress"], *spec.get("egress", ())))
+    assert "egress" not in encoder
+    callers = encoder["ingress"][0]["from"]
+    components = {c["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for c in callers}
+    assert components == {"gateway", "build", "refresh"}
+    assert all("namespaceSelector" not in caller for caller in callers)
+    assert "from" not in gateway["ingress"][0]
+    operator = jobs["ingress"][0]["from"][0]["namespaceSelector"]["matchLabels"]
+    assert operator == {"kubernetes.io/metadata.name": "semantic-search-system"}
+    for spec in (gateway, jobs):
+        dns, to_encoder, stores = spec["egress"]
+        assert [(p["protocol"], p["port"]) for p in dns["ports"]] == [("UDP", 53), ("TCP", 53)]
+        assert to_encoder["to"][0]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "encoder"
+        assert [p["port"] for p in stores["ports"]] == [9200, 19530]
+        assert stores["to"][0]["ipBlock"]["except"] == ["169.254.0.0/16"]
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "Service", "PodDisruptionBudget", "NetworkPolicy"])
+def test_selectors_match_the_pods_they_mean(kind: str) -> None:
+    found = ACTIVE["production"]
+    pods = [
+        child["spec"].get("jobTemplate", {}).get("spec", child["spec"])["template"]["metadata"]["labels"]
+        for child in (*found, *BUILDING["production"])
+        if pod_of(child)
+    ]
+    for child in (c for c in found if c["kind"] == kind):
+        spec = child["spec"]
+        selector = spec.get("podSelector") or spec["selector"]
+        wanted = selector.get("matchLabels", selector)
+        hits = {p["app.kubernetes.io/component"] for p in pods if wanted.items() <= p.items()}
+        assert hits, child["metadata"]["name"]
+        assert len(hits) == 1 or "matchExpressions" in selector
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_the_refresh_keeps_its_hours_and_never_runs_twice_at_once(name: str) -> None:
+    spec = the(ACTIVE[name], "CronJob")["spec"]
+    assert (spec["schedule"], spec["timeZone"]) == ("0 3 * * 1", "Asia/Shanghai")
+    assert spec["concurrencyPolicy"] == "Forbid"
+    assert spec["startingDeadlineSeconds"] == 6 * 3600
+    assert spec["suspend"] is False
+    assert the(BUILDING[name], "CronJob")["spec"]["suspend"] is True
+    assert [c for c in ACTIVE[name] if c["kind"] == "Job"] == []
+    assert the(BUILDING[name], "Job")["spec"]["template"]["spec"]["restartPolicy"] == "OnFailure"
+
+
+def test_the_pointer_is_empty_until_a_release_is_active_and_secrets_are_only_named() -> None:
+    assert the(BUILDING["production"], "ConfigMap", "-active")["data"] == {"release.json": "{}"}
+    pointer = the(ACTIVE["production"], "ConfigMap", "-active")["data"]["release.json"]
+    assert '"collection":"search__products_r_' in pointer
+    assert '"credentials_dir":"/etc/search/milvus"' in pointer
+    gateway = the(ACTIVE["production"], "Deployment", "-gateway")["spec"]["template"]["spec"]
+    secrets = {v["secret"]["secretName"] for v in gateway["volumes"] if "secret" in v}
+    assert secrets == {"milvus", "elasticsearch", "elasticsearch-ca"}
