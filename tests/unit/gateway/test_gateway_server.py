@@ -9,6 +9,7 @@ from search_plane.gateway.server import create_app
 from search_plane.gateway.settings import Settings
 from starlette.testclient import TestClient
 
+from tests.testbed.plane import wait_until
 from tests.unit.gateway.snapshots import snapshot
 
 # Nobody listens there: connections are refused at once.
@@ -36,10 +37,8 @@ def client(release_file: Path, leaving: Leaving) -> Iterator[TestClient]:
 def held(client: TestClient, release_file: Path) -> TestClient:
     """A gateway that holds a release whose parts are all away."""
     release_file.write_text(snapshot(top_k=50).to_json())
-    for _ in range(500):
-        if client.get("/release").status_code == 200:
-            return client
-    raise AssertionError("the release file was not taken")
+    wait_until("the release file to be taken", lambda: client.get("/release").status_code == 200)
+    return client
 
 
 def test_without_a_release_there_is_no_answer(client: TestClient) -> None:
@@ -96,30 +95,20 @@ def test_parts_that_are_away_are_named(held: TestClient) -> None:
 
 def test_a_bad_file_is_told_and_the_release_kept(held: TestClient, release_file: Path) -> None:
     release_file.write_text('{"half')
-    for _ in range(500):
-        if (told := held.get("/readyz").json()["release_file"]) is not None:
-            break
-    assert told is not None
-    assert told.startswith("is no release snapshot")
+    wait_until("the file to be refused", lambda: held.get("/readyz").json()["release_file"] is not None)
+    assert held.get("/readyz").json()["release_file"].startswith("is no release snapshot")
     assert held.get("/release").json()["release"] == "r-00000001"
-    for _ in range(500):
-        if "gateway_release_file_good 0.0" in (text := held.get("/metrics").text):
-            break
-    assert "gateway_release_file_good 0.0" in text
+    wait_until("the metric", lambda: "gateway_release_file_good 0.0" in held.get("/metrics").text)
 
 
 def test_an_address_that_is_none_is_told(client: TestClient, release_file: Path) -> None:
     good = snapshot()
     bad = good.model_copy(update={"catalogue": good.catalogue.model_copy(update={"url": "elasticsearch"})})
     release_file.write_text(bad.to_json())
-    for _ in range(500):
-        if "address" in (told := client.get("/readyz").json()["waiting_for"]["release"]):
-            break
-    assert told == "release r-00000001 names an address that is none"
+    told = "release r-00000001 names an address that is none"
+    wait_until(told, lambda: client.get("/readyz").json()["waiting_for"]["release"] == told)
     release_file.write_text(good.to_json())
-    for _ in range(500):
-        if client.get("/release").status_code == 200:
-            break
+    wait_until("the good file to be taken", lambda: client.get("/release").status_code == 200)
     assert client.get("/release").json()["collection"] == good.milvus.collection
 
 
