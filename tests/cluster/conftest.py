@@ -1,0 +1,64 @@
+"""The product on the cluster `test`, installed once a session; and one served index for tests that only look."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from demo.parts import RESOURCE
+from tests.cluster.index_bed import CATALOGUE_PREFIX, NAMESPACE, Bed, install, the_cluster
+from tests.testbed.cluster import TestbedError
+from tests.testbed.stores import deploy, reachable
+
+SERVED = "served"
+SERVED_PRODUCTS = 250
+
+
+@pytest.fixture(scope="session")
+def bed() -> Iterator[Bed]:
+    """Operator, stores and namespace; what an earlier, broken run left behind is removed first."""
+    cluster = the_cluster()
+    inside = deploy(cluster, progress=print)
+    install(cluster)
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}}
+    cluster.ask("apply", "-f", "-", stdin=json.dumps(namespace))
+    with reachable(cluster) as local:
+        made = Bed(cluster, local, inside)
+        _clear(made)
+        yield made
+        _clear(made)
+
+
+def _clear(bed: Bed) -> None:
+    bed.k("delete", RESOURCE, "--all", "--timeout=120s", timeout=130)
+    with bed.elasticsearch() as client:
+        for index in client.indices.get(index=f"{CATALOGUE_PREFIX}*"):
+            client.indices.delete(index=index)
+
+
+@pytest.fixture(scope="session")
+def served(bed: Bed) -> str:
+    """Name of an index that is Ready; tests that use it leave it so."""
+    bed.load_catalogue(SERVED, SERVED_PRODUCTS)
+    bed.apply(bed.resource(SERVED))
+    bed.await_ready(SERVED)
+    return SERVED
+
+
+@pytest.fixture
+def names(bed: Bed) -> Iterator[list[str]]:
+    """Names of indexes that a test makes: deleted with their catalogues when it ends."""
+    made: list[str] = []
+    yield made
+    for name in made:
+        try:
+            bed.delete(name)
+        except TestbedError:
+            # Whatever it waits for, leaving its data behind lets it go.
+            bed.patch(name, {"spec": {"deletionPolicy": "Retain"}})
+            bed.delete(name)
+        with bed.elasticsearch() as client:
+            client.indices.delete(index=CATALOGUE_PREFIX + name, ignore_unavailable=True)
