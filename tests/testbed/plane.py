@@ -145,7 +145,8 @@ class JobProcess:
         self.log = home / f"job-{self.port}.log"
         with self.log.open("wb") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "search_plane", "job", kind],
+                # It ends with the tests, whatever ends them.
+                ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", "search_plane", "job", kind],
                 env=os.environ
                 | plane_environment(
                     RELEASE_FILE=self._release_file,

@@ -96,6 +96,9 @@ def is_missing_collection(error: BaseException) -> bool:
 
 def describe(error: BaseException) -> str:
     """One line about a failed call, fit for a status: no stack trace, no gRPC debug text."""
+    if is_auth_failure(error):
+        # What pymilvus says then is "server unavailable".
+        return "the credentials are refused"
     if isinstance(error, MilvusException):
         return str(error.message).splitlines()[0][:300] if error.message else f"code {error.code}"
     if isinstance(error, grpc.RpcError):
