@@ -29,7 +29,7 @@ def own_cluster() -> bool:
     return not os.environ.get("KUBECONFIG") and not docker_answers()
 
 
-def prerequisites(say: Say) -> str:
+def build_prerequisites(say: Say) -> str:
     """Programs that the README names; Debian packages are installed where we may."""
     if missing := [text for name, text in _PROGRAMS.items() if shutil.which(name) is None]:
         raise StepFailed("not on PATH: " + "; ".join(missing))
@@ -41,11 +41,17 @@ def prerequisites(say: Say) -> str:
     return f"installed {', '.join(added)}" if added else "all there"
 
 
+def client_prerequisites(_say: Say) -> str:
+    """What a cluster that has everything asks for: kubectl, or Go to build it."""
+    if shutil.which("kubectl") is None and shutil.which("go") is None:
+        raise StepFailed("neither kubectl nor go is on PATH")
+    return "all there"
+
+
 def cluster_programs(say: Say) -> str:
     """Kubernetes for the embedded node, or kind and kubectl."""
     if not own_cluster():
-        binary("kubectl", progress=say)
-        return "kubectl"
+        return shutil.which("kubectl") or str(binary("kubectl", progress=say))
     to_build = [name for name in NODE_SETS if not BY_NAME[name].built()]
     for number, name in enumerate(to_build, start=1):
         say(f"{number} of {len(to_build)}: {name}")
@@ -98,11 +104,17 @@ def build_of(archive: Path) -> str:
 NETWORK = "Check the network, and that pip, Go and Maven reach their registries"
 
 
-def building_steps() -> list[Step]:
-    """The steps in an order that satisfies their needs; the long one comes first."""
-    return [
+def building_steps(*, images: bool = True) -> list[Step]:
+    """The steps in an order that satisfies their needs; the long one comes first. Without `images`, no image."""
+    prerequisites = build_prerequisites if images else client_prerequisites
+    steps = [
         Step("prerequisites", "Prerequisites", prerequisites, remedy="Install what is missing"),
         Step("programs", "Cluster's programs", cluster_programs, ("prerequisites",), NETWORK),
+    ]
+    if not images:
+        return steps
+    return [
+        *steps,
         Step("base", "Base image", base_image, ("prerequisites",), NETWORK),
         Step("weights", "Encoder's weights", weights, ("prerequisites",), NETWORK),
         Step("milvus image", "Image of Milvus", _milvus_image, ("base",), NETWORK),

@@ -49,34 +49,34 @@ def down(console: Console) -> int:
 
 def removing_steps(cluster: Cluster | None) -> list[Step]:
     """On a cluster that was given only what the demo put there goes; one that the demo made goes as a whole."""
-    last = Step("cluster", "Cluster", _tear_down(cluster))
     if cluster is None or cluster.kind != "given":
-        return [last]
+        kind = f"{cluster.kind} cluster removed" if cluster else "there was none"
+        return [Step("cluster", "Cluster", _removing_cluster(kind))]
+    waits = "Its finalizer waits for the operator and for Milvus; bring them back, or set deletionPolicy to Retain"
     return [
-        Step(
-            "index",
-            "Index",
-            _act(remove_index, cluster),
-            remedy="Its finalizer waits for the operator and Milvus",
-        ),
-        Step("operator", "Operator", _act(remove_operator, cluster), ("index",)),
-        Step("namespaces", "Namespaces", _act(remove_namespaces, cluster), ("operator",)),
-        Step("cluster", last.title, last.act, ("namespaces",)),
+        Step("index", "Index", _on(cluster, remove_index), remedy=waits),
+        Step("operator", "Operator", _on(cluster, remove_operator), ("index",)),
+        Step("namespaces", "Namespaces", _on(cluster, remove_namespaces), ("operator",)),
+        Step("credentials", "Copy of the kubeconfig", _on(cluster, remove_copy), ("namespaces",)),
     ]
 
 
-def _act(action: Callable[[Cluster, Say], str], cluster: Cluster) -> Callable[[Say], str]:
+def _on(cluster: Cluster, action: Callable[[Cluster, Say], str]) -> Callable[[Say], str]:
     return lambda say: action(cluster, say)
 
 
-def _tear_down(cluster: Cluster | None) -> Callable[[Say], str]:
+def _removing_cluster(outcome: str) -> Callable[[Say], str]:
     def act(_say: Say) -> str:
         tear_down(INSTANCE)
-        if cluster is None:
-            return "there was none"
-        return "left as it was before" if cluster.kind == "given" else f"{cluster.kind} cluster removed"
+        return outcome
 
     return act
+
+
+def remove_copy(cluster: Cluster, _say: Say) -> str:
+    """Delete the testbed's copy of the credentials of a given cluster, which itself stays."""
+    cluster.kubeconfig.unlink(missing_ok=True)
+    return "gone; the cluster stays"
 
 
 def remove_index(cluster: Cluster, say: Say) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from elasticsearch import ApiError, Elasticsearch, TransportError
 from elasticsearch.helpers import BulkIndexError
 
-from demo.building import build_of
+from demo.building import build_of, building_steps
 from demo.cluster_access import Object, get, rolled_out, service_url, shell_function, trouble_in, watch
 from demo.index_status import condition, is_ready, progress_line, speed, why_not_ready
 from demo.parts import (
@@ -40,7 +40,9 @@ from sample_catalogue import load
 from tests.testbed.cluster import Cluster, TestbedError, bring_up, load_image, patch_gpu
 from tests.testbed.cluster.images import archives_of
 from tests.testbed.stores import deploy
+from tests.testbed.stores.deployment import MANIFESTS as STORE_MANIFESTS
 
+STORES_SECONDS = 240
 OPERATOR_SECONDS = 300
 READY_SECONDS = 900
 GATEWAY_SECONDS = 180
@@ -52,7 +54,7 @@ class Installation:
 
     def __init__(self, *, images_are_there: bool = False) -> None:
         """`images_are_there`: the nodes of a given cluster have the images already."""
-        self._images_are_there = images_are_there
+        self.images_are_there = images_are_there
         self._cluster: Cluster | None = None
         self.index: Object = {}
         self.answers: list[Answer] = []
@@ -90,8 +92,14 @@ class Installation:
         """A step's action that makes the images known to the nodes."""
 
         def act(say: Say) -> str:
-            if self.cluster.kind == "given" and self._images_are_there:
+            if self.images_are_there:
                 return "taken as being on the nodes already"
+            if self.cluster.kind == "given":
+                raise StepFailed(
+                    "the nodes of a given cluster take images from where you put them: load "
+                    f"{', '.join(tags)} into them (archives are in {archives_of(tags[0])[-1].parent}), then run "
+                    "`python -m demo up --images-on-nodes`; or unset KUBECONFIG to use a cluster made here"
+                )
             for tag in tags:
                 say(f"loading {tag}")
                 load_image(self.cluster, tag)
@@ -112,6 +120,11 @@ class Installation:
             if self._is_new_build(image, get(self.cluster, "deployment", name, STORES_NAMESPACE)):
                 say(f"a new build of {image}: restarting")
                 self.cluster.ask("-n", STORES_NAMESPACE, "rollout", "restart", f"deployment/{name}")
+        if self.images_are_there:
+            self.cluster.ask("apply", "-k", str(STORE_MANIFESTS))
+            for name in STORES:
+                rolled_out(self.cluster, STORES_NAMESPACE, name, STORES_SECONDS)
+            return "Milvus and Elasticsearch are ready"
         try:
             deploy(self.cluster, say)
         except TestbedError as error:
@@ -169,7 +182,9 @@ class Installation:
 
     def apply_index(self, say: Say) -> str:
         """The one YAML file."""
-        if self._is_new_build(PLANE_IMAGE, get(self.cluster, "namespace", SEARCH_NAMESPACE)):
+        runs = get(self.cluster, RESOURCE, INDEX, SEARCH_NAMESPACE) is not None
+        noted_on = get(self.cluster, "namespace", SEARCH_NAMESPACE)
+        if runs and self._is_new_build(PLANE_IMAGE, noted_on):
             say("a new build of the image: replacing encoders and gateways")
             self.cluster.ask("-n", SEARCH_NAMESPACE, "delete", "pods", "-l", _PLANE_PODS, "--wait=false")
         self._note_build(PLANE_IMAGE, SEARCH_NAMESPACE, "namespace", SEARCH_NAMESPACE)
@@ -214,8 +229,11 @@ class Installation:
 
 
 def installing_steps(installation: Installation) -> list[Step]:
-    """The steps after those of `building_steps`."""
+    """The steps after those of `building_steps`; images are built before they are loaded, if they are."""
     made = installation
+    built = {step.key for step in building_steps(images=not made.images_are_there)}
+    of_stores = tuple(key for key in ("milvus image", "elasticsearch image") if key in built)
+    of_search = tuple(key for key in ("operator image", "plane image", "weights image") if key in built)
     kubectl = "Look at the pods with the commands above"
     return [
         Step(
@@ -230,7 +248,7 @@ def installing_steps(installation: Installation) -> list[Step]:
             "store images",
             "Images of the stores loaded",
             made.load_images(STORE_IMAGES),
-            ("cluster", "milvus image", "elasticsearch image"),
+            ("cluster", *of_stores),
         ),
         Step("stores", "Stores", made.deploy_stores, ("store images",), kubectl),
         Step("catalogue", "Catalogue", made.load_catalogue, ("stores",), kubectl),
@@ -238,7 +256,7 @@ def installing_steps(installation: Installation) -> list[Step]:
             "images",
             "Images of the search loaded",
             made.load_images(SEARCH_IMAGES),
-            ("store images", "operator image", "plane image", "weights image"),
+            ("store images", *of_search),
         ),
         Step("operator", "Operator", made.install_operator, ("images",), kubectl),
         Step(

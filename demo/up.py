@@ -31,7 +31,9 @@ def up(console: Console, *, images_are_there: bool = False) -> int:
         "One YAML file to an answered query. Steps run side by side; what was built before is kept.\n"
     )
     with display_for(console) as display:
-        outcomes = run_steps([*building_steps(), *installing_steps(installation)], display)
+        outcomes = run_steps(
+            [*building_steps(images=not images_are_there), *installing_steps(installation)], display
+        )
     if failed := [outcome.step.title for outcome in outcomes if outcome.error]:
         plain(console, f"The demo is not up: {', '.join(failed)} failed, see above.")
         return 1

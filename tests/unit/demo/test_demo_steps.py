@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -16,6 +18,7 @@ from demo.down import removing_steps
 from demo.installing import Installation, installing_steps
 from demo.steps import Outcome, Say, Step, StepFailed, check_order, run_steps
 from demo.wording import duration, durations, failure, last_lines
+from tests.testbed.cluster import Cluster
 
 
 class Recorded:
@@ -131,7 +134,16 @@ def test_the_demos_own_steps_can_be_run_in_their_order() -> None:
     check_order(all_steps)
     assert all_steps[-1].key == "queries"
     assert [s.key for s in all_steps if not s.remedy and s.key not in ("store images", "images")] == []
-    check_order(removing_steps(None))
+    check_order([*building_steps(images=False), *installing_steps(Installation(images_are_there=True))])
+
+
+def test_a_given_cluster_stays_and_only_what_is_ours_goes_index_first() -> None:
+    given = Cluster(kind="given", name="demo", kubeconfig=Path("/nowhere"), kubectl=Path("kubectl"))
+    steps = removing_steps(given)
+    check_order(steps)
+    assert [s.key for s in steps] == ["index", "operator", "namespaces", "credentials"]
+    assert [s.key for s in removing_steps(None)] == ["cluster"]
+    assert [s.key for s in removing_steps(replace(given, kind="embedded"))] == ["cluster"]
 
 
 def test_a_failure_says_what_why_how_to_look_and_what_to_do() -> None:
