@@ -158,7 +158,7 @@ def _milvus(observation: Observation, now: Situation) -> list[Step]:
         pass
     elif not seen.loaded:
         steps.append(LoadCollection(f"collection {seen.name} is not loaded", seen.name, replicas, False))
-    elif seen.replicas != replicas and now.stage is Stage.PROVISIONING:
+    elif _must_reload(now, replicas):
         reason = (
             f"collection {seen.name} is loaded {seen.replicas} times, not {replicas}; nothing queries it yet"
         )
@@ -172,6 +172,17 @@ def _milvus(observation: Observation, now: Situation) -> list[Step]:
             if c.name not in (now.collection_name, observation.milvus.alias_target)
         ]
     return steps
+
+
+def _must_reload(now: Situation, replicas: int) -> bool:
+    """Whether a candidate is loaded in another number than is asked for, which only a new load changes.
+
+    A build in progress is not disturbed; once it has ended, only a number that Milvus tells (not 0) is believed.
+    """
+    seen = now.collection
+    if seen is None or seen.replicas == replicas:
+        return False
+    return now.stage is Stage.PROVISIONING or (now.stage is Stage.VERIFYING and seen.replicas > 0)
 
 
 def _deletion(observation: Observation) -> list[Step]:
