@@ -49,6 +49,7 @@ ACTIONS: dict[str, Callable[[World, int], object]] = {
     "replicas unreadable": set_problem("replicas_readable", False),
     "replicas readable": set_problem("replicas_readable", True),
     "milvus restarts": lambda world, _: world.unload(),
+    "loaded otherwise by hand": lambda world, _: world.reload_by_hand(),
     "collections dropped": lambda world, _: world.drop_collections(),
     "child deleted": lambda world, n: world.delete_any_child(n),
     "child edited": lambda world, n: world.edit_any_child(n),
@@ -191,6 +192,19 @@ def test_retained_data_is_taken_over_by_the_next_index_of_that_name(
     at_rest(second)
 
 
+def test_a_candidate_that_somebody_loaded_otherwise_is_loaded_anew_before_it_is_verified() -> None:
+    world = World()
+    for _ in range(3):
+        world.reconcile()
+        world.ready_pods("encoder")
+        world.load()
+    world.reconcile()
+    world.build()
+    world.reload_by_hand()
+    world.settle()
+    at_rest(world)
+
+
 @pytest.mark.parametrize("store", ["milvus_problem", "catalogue_problem"])
 def test_an_active_index_goes_on_serving_while_a_store_is_away(store: str) -> None:
     world = World()
@@ -236,7 +250,7 @@ def test_a_vanished_collection_is_believed_only_after_ten_seconds_of_answers_wit
 def test_status_of_a_world_never_seen_holds_every_condition() -> None:
     world = World()
     world.reconcile(crash_after=None)
-    assert kinds(world.last_steps) == ["AddFinalizer"]
+    assert kinds(world.last_steps)[:2] == ["AddFinalizer", "ApplyObject"]
     assert kstatus(world.body) == "InProgress"
     assert world.body["status"]["phase"] == "Provisioning"
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, get_args
 
+from search_operator.act.execute import LEANED_ON
 from search_operator.api.index import SemanticSearchIndex
 from search_operator.api.status import ConditionType
 from search_operator.decide.plan import plan
@@ -157,7 +158,7 @@ class World:
                 done += 1
             except StepFailed as error:
                 failures.append(Failure(step, error.reason, str(error), error.needs_a_person))
-                if isinstance(step, DeleteObject | CreateCollection):
+                if isinstance(step, LEANED_ON):
                     break
         self.failing = frozenset()
         if crash_after is None and not self.gone:
@@ -318,6 +319,12 @@ class World:
         """Milvus restarts with nothing in memory."""
         for found in self.collections.values():
             found.load, found.replicas = "NotLoad", 0
+
+    def reload_by_hand(self) -> None:
+        """Somebody loads what nobody queries yet with a replica too many."""
+        for found in self.collections.values():
+            if found.load == "Loaded" and not found.was_active:
+                found.replicas = self._wanted_replicas() + 1
 
     def delete_child(self, key: tuple[str, str]) -> None:
         """A child vanishes, and with a Job its pods."""
