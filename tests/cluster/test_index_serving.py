@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from demo.cluster_access import documents
 from demo.index_status import condition, is_ready
 from demo.queries import QUERIES
 from tests.cluster.index_bed import ALL_CONDITIONS, CATALOGUE_PREFIX, NAMESPACE, OPERATOR_USER, Bed
@@ -256,6 +257,6 @@ def access_review(verb: str, resource: str, namespace: str) -> dict[str, Any]:
 @pytest.mark.parametrize(("asked", "allowed"), [(MAY, True), (MAY_NOT, False)], ids=["may", "may-not"])
 def test_the_operators_rights(bed: Bed, asked: list[tuple[str, str, str]], allowed: bool) -> None:
     reviews = {"apiVersion": "v1", "kind": "List", "items": [access_review(*question) for question in asked]}
-    answers = json.loads(bed.cluster.ask("create", "-f", "-", "-o", "json", stdin=json.dumps(reviews)))
-    told = [bool(answer["status"]["allowed"]) for answer in answers["items"]]
+    answers = bed.cluster.ask("create", "-f", "-", "-o", "json", stdin=json.dumps(reviews))
+    told = [bool(answer["status"]["allowed"]) for answer in documents(answers.splitlines(keepends=True))]
     assert [question for question, said in zip(asked, told, strict=True) if said is not allowed] == []
