@@ -92,8 +92,11 @@ def live_through(world: World, history: list[Action]) -> None:
         ACTIONS[name](world, number)
 
 
-def at_rest(world: World) -> None:
-    """Active, Ready, nothing planned, and the pointer and alias at a collection that passed its gates."""
+def at_rest(world: World, kept: frozenset[str] = frozenset()) -> None:
+    """Active, Ready, nothing planned, and the pointer and alias at a collection that passed its gates.
+
+    Beside it there may be only the `kept` collections.
+    """
     observation = world.observe()
     assert plan(observation, INSTALLATION).steps == ()
     assert situation(observation).stage is Stage.ACTIVE
@@ -102,7 +105,7 @@ def at_rest(world: World) -> None:
     assert target.built
     assert world.alias == world.pointed_at
     assert world.body["status"]["activeRelease"] == target.record.release
-    assert set(world.collections) == {world.pointed_at}
+    assert set(world.collections) == {world.pointed_at} | kept
 
 
 def test_an_index_becomes_active_by_itself() -> None:
@@ -177,7 +180,7 @@ def test_a_paused_index_is_left_alone(history: list[Action]) -> None:
 def test_retained_data_is_taken_over_by_the_next_index_of_that_name(
     history: list[Action], precision: str | None
 ) -> None:
-    """It is caught up by a build before it serves; data of another release is dropped once nothing needs it."""
+    """It is caught up by a build before it serves; data of another release stays: somebody asked for that."""
     first = World(body=fresh_index(deletionPolicy="Retain"))
     first.settle()
     first.delete_index()
@@ -186,10 +189,27 @@ def test_retained_data_is_taken_over_by_the_next_index_of_that_name(
     body["metadata"]["uid"] = "another"
     for kept in first.collections.values():
         kept.built = kept.was_active = False
+    retained = frozenset(first.collections)
     second = World(body=body, collections=first.collections, alias=first.alias, documents=2100)
     live_through(second, history)
     second.settle()
-    at_rest(second)
+    at_rest(second, kept=retained & frozenset(second.collections))
+    assert bool(precision) == bool(frozenset(second.collections) - {second.pointed_at} & retained)
+
+
+def test_a_candidate_that_a_newer_spec_replaces_leaves_nothing() -> None:
+    world = World()
+    for _ in range(3):
+        world.reconcile()
+        world.ready_pods("encoder")
+    abandoned = set(world.collections)
+    assert abandoned
+    world.body["spec"]["encoder"]["precision"] = "fp16"
+    world.body["metadata"]["generation"] += 1
+    world.settle()
+    at_rest(world)
+    assert not abandoned & set(world.collections)
+    assert [release["role"] for release in world.body["status"]["releases"]] == ["Active"]
 
 
 def test_a_candidate_that_somebody_loaded_otherwise_is_loaded_anew_before_it_is_verified() -> None:
@@ -201,6 +221,20 @@ def test_a_candidate_that_somebody_loaded_otherwise_is_loaded_anew_before_it_is_
     world.reconcile()
     world.build()
     world.reload_by_hand()
+    world.settle()
+    at_rest(world)
+
+
+@pytest.mark.parametrize("refused", ["ApplyObject", "DropAlias", "DeleteObject"])
+def test_no_collection_is_made_while_what_leads_to_the_old_one_can_not_be_cleared(refused: str) -> None:
+    world = World()
+    world.settle()
+    world.drop_collections()
+    for _ in range(6):
+        world.failing = frozenset({refused})
+        world.reconcile()
+        assert world.collections == {}
+        world.tick(11)
     world.settle()
     at_rest(world)
 
