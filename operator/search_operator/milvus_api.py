@@ -76,7 +76,11 @@ class MilvusPool:
             )
             if len(self._clients) >= KEPT_CLIENTS:
                 self._clients.pop(next(iter(self._clients)), None)
-            self._clients[key] = client
+            # Two threads may have connected at the same time; the first one's connection is kept.
+            kept = self._clients.setdefault(key, client)
+            if kept is not client:
+                client.close()
+                client = kept
         return work(client)
 
     def _forget(self, key: int) -> None:

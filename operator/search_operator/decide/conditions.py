@@ -81,7 +81,9 @@ def pod_trouble(pods: Sequence[PodView]) -> Problem | None:
     for pod in pods:
         if pod.unschedulable:
             remedy = "add nodes that fit, or lower the replicas or what each pod asks for"
-            return Problem("Unschedulable", f"pod {pod.name} has no node: {pod.unschedulable}; {remedy}")
+            message = f"pod {pod.name} has no node: {pod.unschedulable}; {remedy}"
+            # A cluster autoscaler may be adding nodes: told at once, but not given up on.
+            return Problem("Unschedulable", message, needs_a_person=False)
         if pod.waiting_reason in PULL_FAILURES:
             remedy = "check the image's name and the nodes' access to its registry"
             return Problem(pod.waiting_reason, f"pod {pod.name}: {pod.waiting_message}; {remedy}")

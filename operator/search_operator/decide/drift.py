@@ -8,7 +8,7 @@ from kubernetes.utils.quantity import parse_quantity
 
 APPLIED_HASH = "semanticsearch.io/applied"
 # How server-side apply identifies items of the lists that we own (merge keys of the built-in types).
-_MERGE_KEYS = ("name", "mountPath", "containerPort", "port", "topologyKey")
+_MERGE_KEYS = ("name", "mountPath", "containerPort", "topologyKey")
 _QUANTITY_PARENTS = frozenset({"requests", "limits", "sizeLimit", "averageValue", "storage"})
 
 

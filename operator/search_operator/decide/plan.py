@@ -8,7 +8,13 @@ from search_plane.release.record import alias_name
 from search_operator.api.index import SemanticSearchIndex
 from search_operator.decide.cost import allowed_max_replicas
 from search_operator.decide.drift import covers
-from search_operator.decide.release import Situation, Stage, active_collection_is_missing, situation
+from search_operator.decide.release import (
+    Situation,
+    Stage,
+    abandoned,
+    active_collection_is_missing,
+    situation,
+)
 from search_operator.decide.steps import (
     FINALIZER,
     AddFinalizer,
@@ -165,12 +171,13 @@ def _milvus(observation: Observation, now: Situation) -> list[Step]:
         steps.append(LoadCollection(reason, seen.name, replicas, True))
     elif now.stage is Stage.ACTIVE and observation.milvus.alias_target != seen.name:
         steps.append(PointAlias(f"alias {alias} should name the active release", alias, seen.name))
-    if now.stage is Stage.ACTIVE:
-        steps += [
-            DropCollection(f"release {c.record.release} was never active", c.name, c.record.release)
-            for c in observation.milvus.collections
-            if c.name not in (now.collection_name, observation.milvus.alias_target)
-        ]
+    steps += [
+        DropCollection(
+            f"release {c.record.release} was replaced before it was active", c.name, c.record.release
+        )
+        for c in abandoned(observation, now.record.release)
+        if c.name != observation.milvus.alias_target
+    ]
     return steps
 
 

@@ -88,6 +88,15 @@ def gone_is_confirmed(observation: Observation) -> bool:
     return observation.now - since >= CONFIRM_GONE
 
 
+def abandoned(observation: Observation, current: str) -> list[CollectionView]:
+    """Collections of candidates that a newer spec has replaced before they were active, by the last status.
+
+    Others are left alone: they may be what an index of this name left behind on purpose.
+    """
+    told = {r.get("name") for r in observation.index.status.get("releases", ()) if r.get("role") != "Active"}
+    return [c for c in observation.milvus.collections if c.record.release in told - {current}]
+
+
 def told_condition(index: SemanticSearchIndex, kind: str) -> Mapping[str, Any] | None:
     """What the last status said in the condition of that type."""
     return next((c for c in index.status.get("conditions", ()) if c.get("type") == kind), None)

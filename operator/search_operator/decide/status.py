@@ -28,6 +28,7 @@ from search_operator.decide.cost import allowed_max_replicas, amount, bill
 from search_operator.decide.release import (
     Situation,
     Stage,
+    abandoned,
     active_record,
     newest_job,
     situation,
@@ -54,7 +55,7 @@ def status(observation: Observation, outcome: Outcome) -> Object:
             phase=_phase(index, now, conditions),
             active_release=now.record.release if active_record(observation) else None,
             conditions=conditions,
-            releases=(_release(observation, now),),
+            releases=(_release(observation, now), *_retired(observation, now)),
             encoder=EncoderStatus(
                 ready=now.encoders_ready,
                 desired=now.encoders_desired,
@@ -169,6 +170,28 @@ def _release(observation: Observation, now: Situation) -> ReleaseStatus:
             "gates": [_dump(_gate(gate)) for gate in now.gates] if not active else told.get("gates", ()),
         }
     )
+
+
+def _retired(observation: Observation, now: Situation) -> list[ReleaseStatus]:
+    """Abandoned candidates, told until their collections are gone: the status is how they are remembered."""
+    told = {r.get("name"): r for r in observation.index.status.get("releases", ())}
+    if observation.milvus.known:
+        left = {c.record.release for c in abandoned(observation, now.record.release)}
+    else:
+        left = {str(n) for n, r in told.items() if n != now.record.release and r.get("role") != "Active"}
+    return [
+        ReleaseStatus.model_validate(
+            {
+                "name": name,
+                "role": "Retired",
+                "collection": told[name].get("collection"),
+                "since": told[name]["since"]
+                if told[name].get("role") == "Retired"
+                else rfc3339(observation.now),
+            }
+        )
+        for name in sorted(left)
+    ]
 
 
 def _gate(gate: Any) -> Gate:

@@ -99,7 +99,7 @@ CASES = [
         "EncoderReady",
         "Unschedulable",
         "add nodes",
-        True,
+        False,
     ),
     (
         replace(
@@ -159,7 +159,7 @@ CASES = [
         "SearchReady",
         "Unschedulable",
         "add nodes",
-        True,
+        False,
     ),
 ]
 
