@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from search_operator.api.operations import Cost
-from search_operator.api.spec import Spec
+from search_operator.api.spec import HOURS_OF_LONGEST_MONTH, Spec
 
-HOURS_OF_LONGEST_MONTH = 744
 MICROS = 1_000_000
 
 

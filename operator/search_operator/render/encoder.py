@@ -15,6 +15,7 @@ from search_operator.render.child import (
     restricted_container,
     restricted_pod,
 )
+from search_operator.render.workload import disruption_budget, probe, service, spread
 
 MODEL_DIR = "/models"
 CPU_TARGET_PERCENT = 70
@@ -45,12 +46,6 @@ def encoder_objects(
             "template": {"metadata": {"labels": selector}, "spec": _pod(index, identity, images, selector)},
         }
     }
-    service = {
-        "spec": {
-            "selector": selector,
-            "ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": "http"}],
-        }
-    }
     autoscaler = {
         "spec": {
             "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
@@ -65,7 +60,7 @@ def encoder_objects(
                     },
                 }
             ],
-            # Up at once and in threes, down slowly: an encoder takes a node, an image and a warm-up to come back.
+            # Up at once, down slowly: an encoder takes a node, an image and a warm-up to come back.
             "behavior": {
                 "scaleUp": {
                     "stabilizationWindowSeconds": 0,
@@ -78,12 +73,11 @@ def encoder_objects(
             },
         }
     }
-    budget = {"spec": {"maxUnavailable": 1, "selector": {"matchLabels": selector}}}
     return [
         child(index, "apps/v1", "Deployment", name, "encoder", deployment),
-        child(index, "v1", "Service", name, "encoder", service),
+        service(index, name, "encoder", selector),
         child(index, "autoscaling/v2", "HorizontalPodAutoscaler", name, "encoder", autoscaler),
-        child(index, "policy/v1", "PodDisruptionBudget", name, "encoder", budget),
+        disruption_budget(index, name, "encoder", selector),
     ]
 
 
@@ -119,9 +113,9 @@ def _pod(
                 }
             ),
             "resources": resources,
-            "startupProbe": _probe("/healthz", periodSeconds=1, failureThreshold=300),
-            "readinessProbe": _probe("/readyz", periodSeconds=5, timeoutSeconds=3, failureThreshold=2),
-            "livenessProbe": _probe("/healthz", periodSeconds=10, timeoutSeconds=5, failureThreshold=3),
+            "startupProbe": probe("/healthz", periodSeconds=1, failureThreshold=300),
+            "readinessProbe": probe("/readyz", periodSeconds=5, timeoutSeconds=3, failureThreshold=2),
+            "livenessProbe": probe("/healthz", periodSeconds=10, timeoutSeconds=5, failureThreshold=3),
             "volumeMounts": [{"name": "weights", "mountPath": MODEL_DIR, "readOnly": True}] if volume else [],
         }
     )
@@ -135,15 +129,9 @@ def _pod(
             "tolerations": [
                 t.model_dump(by_alias=True, exclude_none=True) for t in accelerator.effective_tolerations()
             ],
-            "topologySpreadConstraints": [
-                {
-                    "maxSkew": 1,
-                    "topologyKey": key,
-                    "whenUnsatisfiable": "ScheduleAnyway",
-                    "labelSelector": {"matchLabels": selector},
-                }
-                for key in ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
-            ],
+            "topologySpreadConstraints": spread(
+                selector, "kubernetes.io/hostname", "topology.kubernetes.io/zone"
+            ),
         }
     )
 
@@ -164,7 +152,3 @@ def _weights(index: SemanticSearchIndex) -> tuple[Object | None, str]:
         }
         return volume, f"{MODEL_DIR}/{claim.path}".rstrip("/")
     return None, weights.baked_in.path if weights.baked_in else MODEL_DIR
-
-
-def _probe(path: str, **timing: int) -> Object:
-    return {"httpGet": {"path": path, "port": "http", "scheme": "HTTP"}, **timing}

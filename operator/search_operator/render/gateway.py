@@ -14,6 +14,7 @@ from search_operator.render.child import (
     restricted_pod,
 )
 from search_operator.render.stores import RELEASE_DIR, release_file_volume, store_mounts, store_volumes
+from search_operator.render.workload import disruption_budget, probe, service, spread
 
 
 def gateway_name(index: str) -> str:
@@ -44,24 +45,14 @@ def gateway_objects(index: SemanticSearchIndex, images: Images) -> list[Object]:
             "template": {"metadata": {"labels": selector}, "spec": _pod(index, images, selector)},
         }
     }
-    service = {
-        "spec": {
-            "selector": selector,
-            "ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": "http"}],
-        }
-    }
-    budget = {"spec": {"maxUnavailable": 1, "selector": {"matchLabels": selector}}}
     return [
         child(index, "apps/v1", "Deployment", name, "gateway", deployment),
-        child(index, "v1", "Service", name, "gateway", service),
-        child(index, "policy/v1", "PodDisruptionBudget", name, "gateway", budget),
+        service(index, name, "gateway", selector),
+        disruption_budget(index, name, "gateway", selector),
     ]
 
 
 def _pod(index: SemanticSearchIndex, images: Images, selector: dict[str, str]) -> Object:
-    def probe(path: str, **timing: int) -> Object:
-        return {"httpGet": {"path": path, "port": "http", "scheme": "HTTP"}, **timing}
-
     container = restricted_container(
         {
             "name": "gateway",
@@ -82,13 +73,6 @@ def _pod(index: SemanticSearchIndex, images: Images, selector: dict[str, str]) -
             "terminationGracePeriodSeconds": 30,
             "containers": [container],
             "volumes": [TMP_VOLUME, release_file_volume(active_name(index.name)), *store_volumes(index)],
-            "topologySpreadConstraints": [
-                {
-                    "maxSkew": 1,
-                    "topologyKey": "kubernetes.io/hostname",
-                    "whenUnsatisfiable": "ScheduleAnyway",
-                    "labelSelector": {"matchLabels": selector},
-                }
-            ],
+            "topologySpreadConstraints": spread(selector, "kubernetes.io/hostname"),
         }
     )
