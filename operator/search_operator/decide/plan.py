@@ -11,6 +11,7 @@ from search_operator.decide.drift import covers
 from search_operator.decide.release import (
     Situation,
     Stage,
+    a_gateway_serves,
     abandoned,
     active_collection_is_missing,
     situation,
@@ -153,6 +154,8 @@ def _milvus(observation: Observation, now: Situation) -> list[Step]:
             return [DropAlias("its collection is gone", alias)]
         if now.build:
             steps.append(DeleteObject("its collection is gone", "Job", now.build.name, now.build.uid))
+        if a_gateway_serves(observation):
+            return steps
         steps.append(
             CreateCollection(
                 f"release {now.record.release} has no collection", now.collection_name, now.record

@@ -112,6 +112,14 @@ def active_collection_is_missing(observation: Observation) -> bool:
     )
 
 
+def a_gateway_serves(observation: Observation) -> bool:
+    """Whether a gateway pod is ready, which none is without a release.
+
+    They query by name until the kubelets have brought them an emptied pointer, which takes up to a minute and a half.
+    """
+    return any(pod.component == "gateway" and pod.ready for pod in observation.pods)
+
+
 def situation(observation: Observation) -> Situation:
     """Everything that plan and status need to know about the release of this index."""
     index = observation.index
@@ -179,6 +187,8 @@ def _provisioning_waits_for(
     replicas = observation.index.spec.vector_store.milvus.replicas
     if not observation.milvus.known:
         waits += [] if build else ["Milvus"]
+    elif collection is None and a_gateway_serves(observation):
+        waits.append("the gateways to let go of the lost collection")
     elif collection is None or not collection.indexed:
         waits.append("the collection")
     elif not collection.loaded or (collection.replicas != replicas and build is None):
