@@ -28,7 +28,14 @@ def elasticsearch(**change: object) -> dict[str, object]:
     return {"spec": {"catalogue": {"elasticsearch": change}}}
 
 
-def test_a_missing_secret(bed: Bed, names: list[str]) -> None:
+@pytest.fixture
+def no_secret_at_the_end(bed: Bed) -> Iterator[None]:
+    """Taken before `names`, so that the Secret is still there when the index is deleted, which needs it."""
+    yield
+    bed.k("delete", "secret", "milvus-login", "--ignore-not-found")
+
+
+def test_a_missing_secret(bed: Bed, no_secret_at_the_end: None, names: list[str]) -> None:
     name = "no-secret"
     names.append(name)
     bed.load_catalogue(name, PRODUCTS)
@@ -37,12 +44,9 @@ def test_a_missing_secret(bed: Bed, names: list[str]) -> None:
     assert "spec.vectorStore.milvus.credentialsSecretRef names Secret milvus-login" in told["message"]
     assert told["message"].endswith("create it")
     assert bed.await_condition(name, "Stalled", "True", "SecretMissing", TOLD_WITHIN)
-    try:
-        bed.k("create", "secret", "generic", "milvus-login", "--from-literal=token=root:Milvus")
-        bed.await_condition(name, "VectorStoreReady", "True", "Loaded", HEALED_WITHIN)
-        bed.await_ready(name)
-    finally:
-        bed.k("delete", "secret", "milvus-login")
+    bed.k("create", "secret", "generic", "milvus-login", "--from-literal=token=root:Milvus")
+    bed.await_condition(name, "VectorStoreReady", "True", "Loaded", HEALED_WITHIN)
+    bed.await_ready(name)
 
 
 def test_more_replicas_than_query_nodes(bed: Bed, names: list[str]) -> None:
