@@ -164,13 +164,11 @@ async def _leads(api: KubernetesApi) -> bool:
 
 async def _all_exist(api: KubernetesApi, wish: list[dict[str, Any]]) -> bool:
     """The last one is asked for alone until it is there; then all of them are."""
-    last = wish[-1]
-    if await api.get(kind_named(last["kind"]), OURS, last["metadata"]["name"]) is None:
-        return False
-    for child in wish[:-1]:
-        if await api.get(kind_named(child["kind"]), OURS, child["metadata"]["name"]) is None:
-            return False
-    return True
+
+    async def exists(child: dict[str, Any]) -> bool:
+        return await api.get(kind_named(child["kind"]), OURS, child["metadata"]["name"]) is not None
+
+    return await exists(wish[-1]) and all(await asyncio.gather(*map(exists, wish[:-1])))
 
 
 async def _until(what: str, holds: Callable[[], Awaitable[bool]]) -> None:
