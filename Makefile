@@ -19,6 +19,9 @@ $(STAMP): requirements/dev.txt
 	@python3 -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)) and "Python 3.11 or 3.12 is needed")'
 	test -x $(PYTHON) || python3 -m venv $(VENV)
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	# So that `.venv/bin/python -m demo` and the like find the packages without PYTHONPATH.
+	printf '%s\n' "$(CURDIR)" "$(CURDIR)/operator" "$(CURDIR)/encoder_image" \
+	  > "$$($(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/semantic-search.pth"
 	touch $@
 
 venv: $(STAMP) ## the locked Python environment in .venv

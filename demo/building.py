@@ -14,6 +14,7 @@ from tests.testbed.cluster.images import docker_answers
 from tests.testbed.cluster.prerequisites import ensure_prerequisites, missing_packages, require_root
 from tests.testbed.cluster.toolchain import BY_NAME, NODE_SETS, binary, build_tools
 from tests.testbed.stores.images import build_elasticsearch, build_milvus
+from tests.testbed.stores.programs import elasticsearch_jars
 from tests.testbed.weights.bge import bge_weights
 from tests.testbed.weights.context import weights_context
 
@@ -71,6 +72,12 @@ def weights(_say: Say) -> str:
     return f"{made.identity.model}, {size} MiB, artefact {made.digest[:12]}"
 
 
+def elasticsearch_server(say: Say) -> str:
+    """Elasticsearch's jars, which its image takes in."""
+    jars = sum(1 for _ in elasticsearch_jars(say).glob("*.jar"))
+    return f"{jars} jars"
+
+
 def weights_image(say: Say) -> str:
     """An image that holds only the weights, to be mounted as a volume."""
     context = weights_context(bge_weights().path, cache_root() / "weights" / "image-context")
@@ -117,8 +124,11 @@ def building_steps(*, images: bool = True) -> list[Step]:
         *steps,
         Step("base", "Base image", base_image, ("prerequisites",), NETWORK),
         Step("weights", "Encoder's weights", weights, ("prerequisites",), NETWORK),
+        Step("jars", "Elasticsearch's jars", elasticsearch_server, ("prerequisites",), NETWORK),
         Step("milvus image", "Image of Milvus", _milvus_image, ("base",), NETWORK),
-        Step("elasticsearch image", "Image of Elasticsearch", _elasticsearch_image, ("base",), NETWORK),
+        Step(
+            "elasticsearch image", "Image of Elasticsearch", _elasticsearch_image, ("base", "jars"), NETWORK
+        ),
         Step("operator image", "Image of the operator", _own_image(OPERATOR_IMAGE), ("base",), NETWORK),
         Step("plane image", "Image of encoder, gateway, jobs", _own_image(PLANE_IMAGE), ("base",), NETWORK),
         Step("weights image", "Image of the weights", weights_image, ("weights",), NETWORK),
