@@ -89,7 +89,7 @@ class RawEncoder:
             for lanes, threads in {(cores, 1), (1, cores)}
         ]
         self.texts_per_second(texts[:64], candidates[0])
-        figures = {settings: 0.0 for settings in candidates}
+        figures = dict.fromkeys(candidates, 0.0)
         # Twice, for a neighbour may have had the cores while one of them was measured.
         for settings in candidates * 2:
             figures[settings] = max(figures[settings], self.texts_per_second(texts, settings))
