@@ -17,6 +17,7 @@ from search_operator.decide.steps import (
     CreateCollection,
     DeleteObject,
     Failure,
+    NameTaken,
     Outcome,
     Plan,
     ReleaseFinalizer,
@@ -70,6 +71,9 @@ class Actor:
     ) -> Failure | None:
         if not self.leading():
             raise LostLeadership
+        if isinstance(step, NameTaken):
+            message = f"{step.target} is there and does not belong to this index; rename or remove it"
+            return Failure(step, "NameTaken", message, needs_a_person=True)
         try:
             await self._take(step, index, credentials)
         except MilvusUnavailable as error:

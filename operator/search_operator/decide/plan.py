@@ -26,6 +26,7 @@ from search_operator.decide.steps import (
     DropAlias,
     DropCollection,
     LoadCollection,
+    NameTaken,
     Plan,
     PointAlias,
     ReleaseFinalizer,
@@ -98,8 +99,8 @@ def _apply(observation: Observation, children: list[Object]) -> list[Step]:
         if live is None:
             steps.append(ApplyObject(f"{kind} {name} is missing", wish))
         elif not _controlled(live, observation.index):
-            # Somebody else's object of that name: taking it over would hand its fate to our index.
-            continue
+            # Taking it over would hand its fate to our index.
+            steps.append(NameTaken(f"{kind} {name} is somebody else's", f"{kind} {name}"))
         elif kind != "Job" and not covers(live, wish):
             steps.append(ApplyObject(f"{kind} {name} differs from what is declared", wish))
     return steps

@@ -47,6 +47,13 @@ class DeleteObject(Step):
 
 
 @dataclass(frozen=True)
+class NameTaken(Step):
+    """A child can't be made: somebody else's object has its name. Nothing is done but to say so."""
+
+    target: str
+
+
+@dataclass(frozen=True)
 class CreateCollection(Step):
     """Create a release's collection with its schema, and its HNSW index while it is still empty."""
 
