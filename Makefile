@@ -9,7 +9,7 @@ SOURCES := operator encoder_image sample_catalogue demo tests $(wildcard benchma
 export PYTHONPATH := operator:encoder_image:.
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help venv demo demo-down test test-unit lint crd lock bench-reconcile bench-build clean
+.PHONY: help venv demo demo-down test test-down test-unit lint crd lock bench-reconcile bench-build clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,8 +38,11 @@ lint: $(STAMP) ## style and types
 	$(VENV)/bin/mypy $(SOURCES)
 
 test: lint ## all levels of proof: style, types, then every test on real parts
-	$(PYTHON) -m tests.testbed.cluster prerequisites
+	$(PYTHON) -m demo build --for-tests
 	$(PYTHON) -m pytest
+
+test-down: $(STAMP) ## remove the tests' cluster, which `make test` leaves up for the next time
+	$(PYTHON) -m tests.testbed.cluster down --instance test
 
 test-unit: $(STAMP) ## only the tests that need nothing started
 	$(PYTHON) -m pytest tests/unit
@@ -61,8 +64,6 @@ bench-reconcile: $(STAMP) ## time from apply to all children existing, against t
 bench-build: $(STAMP) ## rows per second of a build, against the bare encoder
 	$(PYTHON) -m benchmarks.build
 
-clean: ## remove the clusters made here, the cache of built tools and images, and .venv
-	if test -x $(PYTHON); then \
-	  $(PYTHON) -m demo down && $(PYTHON) -m tests.testbed.cluster down --instance test && \
-	  $(PYTHON) -m tests.testbed.cluster clean; fi
+clean: demo-down test-down ## remove the clusters made here, the cache of built tools and images, and .venv
+	$(PYTHON) -m tests.testbed.cluster clean
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

@@ -1,4 +1,4 @@
-"""`python -m demo up|down|ask`."""
+"""`python -m demo up|down|ask|build`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from demo.down import down
 from demo.parts import GATEWAY, INSTANCE, SEARCH_NAMESPACE
 from demo.queries import HITS, ask, hits_table
 from demo.steps import StepFailed
-from demo.up import up
+from demo.up import build, up
 from tests.testbed.cluster import TestbedError, find
 
 _EXAMPLES = """\b
@@ -46,6 +46,13 @@ def _console() -> Console:
 def up_command(images_on_nodes: bool) -> None:
     """Bring up cluster, stores, operator and index, and ask three queries. Run it again at will."""
     sys.exit(up(_console(), images_are_there=images_on_nodes))
+
+
+@main.command("build")
+@click.option("--for-tests", is_flag=True, help="Also what only the tests start.")
+def build_command(for_tests: bool) -> None:
+    """Build all that `up` needs into the cache, and start nothing."""
+    sys.exit(build(_console(), for_tests=for_tests))
 
 
 @main.command("down")

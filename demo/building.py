@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from demo.parts import DOCKERFILES, OPERATOR_IMAGE, PLANE_IMAGE, REPOSITORY, WEIGHTS_IMAGE
@@ -12,9 +12,9 @@ from demo.steps import Say, Step, StepFailed
 from tests.testbed.cluster import build_base, build_image, cache_root
 from tests.testbed.cluster.images import docker_answers
 from tests.testbed.cluster.prerequisites import ensure_prerequisites, missing_packages, require_root
-from tests.testbed.cluster.toolchain import BY_NAME, NODE_SETS, binary, build_tools
+from tests.testbed.cluster.toolchain import BY_NAME, NODE_SETS, TOOL_SETS, binary, build_tools
 from tests.testbed.stores.images import build_elasticsearch, build_milvus
-from tests.testbed.stores.programs import elasticsearch_jars
+from tests.testbed.stores.programs import elasticsearch_jars, milvus_program
 from tests.testbed.weights.bge import bge_weights
 from tests.testbed.weights.context import weights_context
 
@@ -53,7 +53,16 @@ def cluster_programs(say: Say) -> str:
     """Kubernetes for the embedded node, or kind and kubectl."""
     if not own_cluster():
         return shutil.which("kubectl") or str(binary("kubectl", progress=say))
-    to_build = [name for name in NODE_SETS if not BY_NAME[name].built()]
+    return _programs(NODE_SETS, say)
+
+
+def all_programs(say: Say) -> str:
+    """Every program that a test may start."""
+    return _programs(tuple(tools.name for tools in TOOL_SETS), say)
+
+
+def _programs(names: Sequence[str], say: Say) -> str:
+    to_build = [name for name in names if not BY_NAME[name].built()]
     for number, name in enumerate(to_build, start=1):
         say(f"{number} of {len(to_build)}: {name}")
         build_tools([name], progress=say)
@@ -76,6 +85,12 @@ def elasticsearch_server(say: Say) -> str:
     """Elasticsearch's jars, which its image takes in."""
     jars = sum(1 for _ in elasticsearch_jars(say).glob("*.jar"))
     return f"{jars} jars"
+
+
+def milvus_server(say: Say) -> str:
+    """Milvus as a program of this machine, for tests that need no cluster."""
+    milvus_program(say)
+    return "unpacked"
 
 
 def weights_image(say: Say) -> str:
@@ -133,3 +148,12 @@ def building_steps(*, images: bool = True) -> list[Step]:
         Step("plane image", "Image of encoder, gateway, jobs", _own_image(PLANE_IMAGE), ("base",), NETWORK),
         Step("weights image", "Image of the weights", weights_image, ("weights",), NETWORK),
     ]
+
+
+def building_steps_for_tests() -> list[Step]:
+    """All that tests would else build in the middle of a test: more programs, and Milvus outside a cluster."""
+    steps = [
+        Step(step.key, step.title, all_programs, step.after, step.remedy) if step.key == "programs" else step
+        for step in building_steps()
+    ]
+    return [*steps, Step("milvus", "Milvus's server", milvus_server, ("prerequisites",), NETWORK)]

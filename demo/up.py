@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from demo.building import building_steps
+from demo.building import building_steps, building_steps_for_tests
 from demo.cluster_access import get, shell_function
 from demo.display import display_for
 from demo.index_status import condition_rows
@@ -50,6 +50,15 @@ def up(console: Console, *, images_are_there: bool = False) -> int:
     console.rule("how long it took", align="left")
     plain(console, durations(outcomes, time.monotonic() - began))
     return 0
+
+
+def build(console: Console, *, for_tests: bool = False) -> int:
+    """Build everything ahead and start nothing; returns the exit status."""
+    began = time.monotonic()
+    with display_for(console) as display:
+        outcomes = run_steps(building_steps_for_tests() if for_tests else building_steps(), display)
+    plain(console, durations(outcomes, time.monotonic() - began))
+    return 1 if any(outcome.error for outcome in outcomes) else 0
 
 
 def plain(console: Console, text: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from demo import steps as steps_module
-from demo.building import building_steps
+from demo.building import building_steps, building_steps_for_tests
 from demo.display import LiveDisplay, PlainDisplay, display_for
 from demo.down import removing_steps
 from demo.installing import Installation, installing_steps
@@ -134,6 +134,7 @@ def test_the_demos_own_steps_can_be_run_in_their_order() -> None:
     check_order(all_steps)
     assert all_steps[-1].key == "queries"
     assert [s.key for s in all_steps if not s.remedy and s.key not in ("store images", "images")] == []
+    check_order(building_steps_for_tests())
     check_order([*building_steps(images=False), *installing_steps(Installation(images_are_there=True))])
 
 
