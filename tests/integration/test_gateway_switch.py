@@ -147,13 +147,25 @@ def test_a_release_whose_encoder_is_away_waits_and_the_old_one_answers(
 def test_a_bad_release_file_changes_no_answer(shop: Shop, gateway: GatewayProcess) -> None:
     good = shop.green.snapshot
     lying = good.model_copy(update={"fingerprint": shop.blue.snapshot.fingerprint}).to_json()
-    for bad in ("", "{}", good.to_json()[:-2], lying):
+    for bad in ("", good.to_json()[:-2], lying):
         gateway.mount(bad)
         wait_until("the file to be refused", lambda: gateway.ready()["release_file"] is not None)
         assert gateway.ready()["ready"] is True
         assert_wholly_from(gateway.search(QUERIES[0], K).json(), shop.blue)
         gateway.mount(shop.blue.snapshot.to_json())
         wait_until("the file to be good", lambda: gateway.ready()["release_file"] is None)
+
+
+def test_a_release_that_is_taken_back_is_served_no_more_until_it_is_given_again(
+    shop: Shop, gateway: GatewayProcess
+) -> None:
+    gateway.mount("{}")
+    wait_until("the release to be let go", lambda: not gateway.ready()["ready"])
+    refused = gateway.search(QUERIES[0], K)
+    assert (refused.status_code, refused.json()["field"]) == (503, "release")
+    gateway.mount(shop.blue.snapshot.to_json())
+    wait_until("the release to be in use", lambda: gateway.ready()["ready"])
+    assert_wholly_from(gateway.search(QUERIES[0], K).json(), shop.blue)
 
 
 def test_a_gateway_that_is_told_to_stop_loses_no_query(shop: Shop, tmp_path: Path) -> None:

@@ -125,8 +125,13 @@ class ReleaseSwitch:
 
     def _take(self, snapshot: ReleaseSnapshot | None) -> None:
         self.address_error = None
+        if snapshot is None:
+            if self.current is not None:
+                log.warning("release taken back", extra={"release": self.current.snapshot.release})
+            self._let_go()
+            return
         newest = self.pending or self.current
-        if snapshot is None or (newest is not None and newest.snapshot == snapshot):
+        if newest is not None and newest.snapshot == snapshot:
             return
         if self.pending is not None:
             self._retire(self.pending)
@@ -158,6 +163,14 @@ class ReleaseSwitch:
         if before is not None:
             self._retire(before)
 
+    def _let_go(self) -> None:
+        """Serves nothing from now on; queries in flight end on what they began with."""
+        self._metrics.release.clear()
+        for path in (self.current, self.pending):
+            if path is not None:
+                self._retire(path)
+        self.current = self.pending = None
+
     def _retire(self, path: ReleasePath) -> None:
         task = asyncio.create_task(path.close())
         self._closing.add(task)
@@ -165,8 +178,5 @@ class ReleaseSwitch:
 
     async def close(self) -> None:
         """Closes every connection after the queries that use it."""
-        for path in (self.current, self.pending):
-            if path is not None:
-                self._retire(path)
-        self.current = self.pending = None
+        self._let_go()
         await asyncio.gather(*self._closing)

@@ -14,9 +14,15 @@ class BadSnapshot(ValueError):
     """A release file that can't be used; the message says why in one line, without the file's values."""
 
 
+class NoRelease(BadSnapshot):
+    """`{}`: whoever writes the file says that there is nothing to serve."""
+
+
 def parse_snapshot(content: bytes) -> ReleaseSnapshot:
     """The snapshot in a release file. Raises BadSnapshot for anything but a whole and consistent one."""
-    if not content.strip() or content.strip() == b"{}":
+    if content.strip() == b"{}":
+        raise NoRelease("holds no release yet")
+    if not content.strip():
         raise BadSnapshot("holds no release yet")
     try:
         snapshot = ReleaseSnapshot.model_validate_json(content)
@@ -31,6 +37,8 @@ def parse_snapshot(content: bytes) -> ReleaseSnapshot:
 
 class SnapshotFile:
     """Follows one release file. `latest` is the last good snapshot, `error` what is wrong with the file now.
+
+    Only `{}` takes the last good snapshot back: its collection is about to be filled anew under the same name.
 
     The content is compared, not a time or an inode: Kubernetes swaps the symlink `..data` of a mounted
     ConfigMap, other files are written in place, and a half-written one is simply another content, read again.
@@ -57,6 +65,8 @@ class SnapshotFile:
             self._content = content
             try:
                 self.latest, self.error = parse_snapshot(content), None
+            except NoRelease as error:
+                self.latest, self.error = None, str(error)
             except BadSnapshot as error:
                 self.error = str(error)
         changed = (self.latest, self.error) != before

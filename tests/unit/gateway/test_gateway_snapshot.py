@@ -83,7 +83,7 @@ def test_a_bad_file_keeps_the_last_good_snapshot_and_heals(tmp_path: Path) -> No
 
     path.write_bytes(GOOD)
     assert file.refresh()
-    for bad in (GOOD[:100], b"{}", b"\xff\xfe", b"[1]"):
+    for bad in (GOOD[:100], b"", b"\xff\xfe", b"[1]"):
         path.write_bytes(bad)
         file.refresh()
         assert file.latest == snapshot()
@@ -94,5 +94,16 @@ def test_a_bad_file_keeps_the_last_good_snapshot_and_heals(tmp_path: Path) -> No
     assert (file.latest, file.error) == (snapshot(), "does not exist")
 
     path.write_bytes(GOOD)
+    assert file.refresh()
+    assert (file.latest, file.error) == (snapshot(), None)
+
+
+def test_a_release_that_is_taken_back_is_kept_no_longer(tmp_path: Path) -> None:
+    file = SnapshotFile(mount(tmp_path, "1", GOOD))
+    assert file.refresh()
+    mount(tmp_path, "2", b"{}")
+    assert file.refresh()
+    assert (file.latest, file.error) == (None, "holds no release yet")
+    mount(tmp_path, "3", GOOD)
     assert file.refresh()
     assert (file.latest, file.error) == (snapshot(), None)
