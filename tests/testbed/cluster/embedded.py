@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -79,25 +81,26 @@ def load(node: Node, archive: Path) -> None:
     with locked(mark.with_suffix(".lock")):
         if mark.exists():
             return
-        ctr = [
-            node.home / "bin" / "ctr",
-            "-n",
-            "k8s.io",
-            "images",
-            "import",
-            "--local",
-            "--discard-unpacked-layers",
-            "-",
-        ]
+        images = [node.home / "bin" / "ctr", "-n", "k8s.io", "images"]
+        # A tag that only moves keeps its old image's id in the runtime, and image volumes are looked up by id.
+        run(node.in_mounts(*images, "rm", *_tags(archive)), what=f"forgetting what {archive.name} replaces")
         with archive.open("rb") as stream:
             run(
-                node.in_mounts(*ctr),
+                node.in_mounts(*images, "import", "--local", "--discard-unpacked-layers", "-"),
                 what=f"loading {archive.name} into {node.instance}",
                 stdin=stream,
                 timeout=600,
                 remedy="its image store is a tmpfs of 10g; set SSO_IMAGE_STORE=16g, then down and up",
             )
         mark.touch()
+
+
+def _tags(archive: Path) -> list[str]:
+    """The names that a docker-archive gives its images."""
+    with tarfile.open(archive) as tar:
+        manifest = tar.extractfile("manifest.json")
+        assert manifest is not None
+        return [tag for image in json.load(manifest) for tag in image["RepoTags"]]
 
 
 def _recipe_file(node: Node) -> Path:
