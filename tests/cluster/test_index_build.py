@@ -1,0 +1,147 @@
+"""A build survives what happens to it: the operator killed, the build's pod killed, the collection dropped."""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from demo.index_status import is_ready
+from tests.cluster.index_bed import CATALOGUE_PREFIX, NAMESPACE, READY_SECONDS, Bed, eventually
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+
+PRODUCTS = 900
+# A third of a core, so that there is a middle of the build to hit.
+SLOW = {
+    "spec": {
+        "encoder": {"resources": {"requests": {"cpu": "50m"}, "limits": {"cpu": "300m", "memory": "2Gi"}}}
+    }
+}
+# 4 requests of 32 texts, each of which may be asked twice when its answer is lost; rows wait a second to be written.
+IN_FLIGHT = 256
+
+
+def release(index: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = next(iter(index.get("status", {}).get("releases", ())), {})
+    return found
+
+
+def done(index: dict[str, Any]) -> int:
+    return int((release(index).get("progress") or {}).get("done", 0))
+
+
+def in_the_middle(index: dict[str, Any]) -> bool:
+    return PRODUCTS // 4 <= done(index) <= PRODUCTS * 3 // 4
+
+
+def texts_embedded(bed: Bed, name: str) -> int:
+    """How many texts the index's one encoder has computed, by its own metrics; queries included."""
+    (pod,) = bed.pods(name, "encoder")
+    path = f"/api/v1/namespaces/{NAMESPACE}/pods/{pod['metadata']['name']}:8080/proxy/metrics"
+    said = bed.cluster.ask("get", "--raw", path)
+    found = re.search(r"^encoder_batch_size_sum ([0-9.e+]+)$", said, re.MULTILINE)
+    assert found, said[:500]
+    return round(float(found[1]))
+
+
+def assert_whole(bed: Bed, name: str) -> None:
+    (collection,) = bed.collections(name)
+    assert bed.ids_in_milvus(collection) == bed.ids_in_catalogue(CATALOGUE_PREFIX + name)
+
+
+@pytest.fixture
+def restored_operator(bed: Bed) -> Iterator[None]:
+    yield
+    eventually(
+        lambda: any(
+            c["type"] == "Ready" and c["status"] == "True"
+            for pod in bed.operator_pods()
+            for c in pod["status"].get("conditions", ())
+        ),
+        "an operator to run again",
+        60,
+    )
+
+
+@pytest.mark.usefixtures("restored_operator")
+def test_the_operator_is_killed_at_each_stage_and_at_random_moments(bed: Bed, names: list[str]) -> None:
+    name = "killed"
+    names.append(name)
+    bed.load_catalogue(name, PRODUCTS)
+    bed.apply(bed.resource(name, SLOW))
+    for stage in ("Provisioning", "Building"):
+        bed.follow(name, lambda i, stage=stage: release(i).get("stage") == stage, f"stage {stage}")  # type: ignore[misc]
+        bed.kill_operator()
+    seed = random.randrange(2**32)
+    print(f"seed of the random moments: {seed}")
+    moments = random.Random(seed)
+    for _ in range(3):
+        # The moment is to be random: not one that an event of ours picks.
+        time.sleep(moments.uniform(1, 12))
+        bed.kill_operator()
+    bed.await_ready(name)
+    assert_whole(bed, name)
+    with bed.gateway(name) as gateway:
+        answer = gateway.get("/search", params={"q": "蓝牙耳机", "k": 3}).raise_for_status().json()
+    assert len(answer["hits"]) == 3
+
+
+@pytest.mark.parametrize("grace", [0, 30], ids=["killed", "terminated"])
+def test_a_build_whose_pod_goes_resumes_where_it_was(bed: Bed, names: list[str], grace: int) -> None:
+    name = f"resumed{grace}"
+    names.append(name)
+    bed.load_catalogue(name, PRODUCTS)
+    bed.apply(bed.resource(name, SLOW))
+    bed.follow(name, in_the_middle, "to be in the middle of its build")
+    (pod,) = bed.pods(name, "build")
+    force = ["--force"] if grace == 0 else []
+    bed.k("delete", "pod", pod["metadata"]["name"], *force, f"--grace-period={grace}")
+    ready = bed.await_ready(name)
+    assert_whole(bed, name)
+    build = release(ready)["build"]
+    assert build["embedded"] + build["unchanged"] == PRODUCTS
+    assert build["unchanged"] >= PRODUCTS // 5, "the second run found little of the first one's work"
+    assert PRODUCTS <= texts_embedded(bed, name) <= PRODUCTS + IN_FLIGHT
+
+
+def test_a_collection_dropped_under_a_served_index_is_told_and_built_again(
+    bed: Bed, names: list[str]
+) -> None:
+    name = "dropped"
+    names.append(name)
+    bed.load_catalogue(name, 300)
+    bed.apply(bed.resource(name, SLOW))
+    bed.await_ready(name)
+    (collection,) = bed.collections(name)
+    with bed.gateway(name) as gateway:
+        question: dict[str, str | int] = {"q": "便宜的蓝牙耳机", "k": 50}
+        before = [
+            hit["id"] for hit in gateway.get("/search", params=question).raise_for_status().json()["hits"]
+        ]
+        with bed.milvus() as client:
+            client.drop_alias(collection.rsplit("_r_", 1)[0])
+            client.drop_collection(collection)
+        told = bed.await_condition(name, "VectorStoreReady", "Unknown", "CollectionGone", 30)
+        assert collection in told["message"]
+        answered: list[int] = []
+
+        def answers_again() -> bool:
+            """Asks once; a 200 must be the whole answer, whenever it comes."""
+            response = gateway.get("/search", params=question)
+            answered.append(response.status_code)
+            if response.status_code == 200:
+                assert [hit["id"] for hit in response.json()["hits"]] == before
+                return True
+            assert response.status_code == 503
+            assert response.headers["Retry-After"]
+            return False
+
+        eventually(answers_again, "the gateway to answer again", READY_SECONDS)
+        assert 503 in answered
+    bed.follow(name, is_ready, "to be Ready")
+    assert_whole(bed, name)
