@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
 
 from demo.steps import Outcome, StepFailed
+from tests.testbed.cluster import TestbedError
 
 TAIL_LINES = 25
 
@@ -25,7 +27,12 @@ def last_lines(text: str, count: int = TAIL_LINES) -> str:
 def failure(outcome: Outcome) -> str:
     """What failed, the end of the log, how to look further, and what to do."""
     error, step = outcome.error, outcome.step
-    parts = [f"FAILED after {duration(outcome.seconds)}: {step.title}", f"{error or 'for no reason given'}"]
+    parts = [f"FAILED after {duration(outcome.seconds)}: {step.title}"]
+    if error is not None and not isinstance(error, StepFailed | TestbedError):
+        # Nobody foresaw this one, so whoever reads it needs to know where it came from.
+        parts.append(last_lines("".join(traceback.format_exception(error))))
+    else:
+        parts.append(f"{error}")
     if isinstance(error, StepFailed):
         if error.tail:
             parts.append("Last lines of the log:\n" + indented(last_lines(error.tail)))

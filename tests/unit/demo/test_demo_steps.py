@@ -18,7 +18,7 @@ from demo.down import removing_steps
 from demo.installing import Installation, installing_steps
 from demo.steps import Outcome, Say, Step, StepFailed, check_order, run_steps
 from demo.wording import duration, durations, failure, last_lines
-from tests.testbed.cluster import Cluster
+from tests.testbed.cluster import Cluster, TestbedError
 
 
 class Recorded:
@@ -163,9 +163,19 @@ def test_a_failure_says_what_why_how_to_look_and_what_to_do() -> None:
 
 
 def test_a_failure_of_the_testbed_keeps_its_own_remedy() -> None:
-    text = failure(Outcome(step("base"), 1.0, error=RuntimeError("debootstrap: exit 1\ncheck the mirror")))
+    text = failure(Outcome(step("base"), 1.0, error=TestbedError("debootstrap: exit 1\ncheck the mirror")))
     assert "check the mirror" in text
     assert "Look further" not in text
+
+
+def test_a_failure_that_nobody_foresaw_says_where_it_came_from() -> None:
+    def fail(_say: Say) -> str:
+        return str({}["nothing"])
+
+    (outcome,) = run_steps([step("a", act=fail)], Recorded())
+    text = failure(outcome)
+    assert "KeyError: 'nothing'" in text
+    assert "test_demo_steps.py" in text
 
 
 @pytest.mark.parametrize(
