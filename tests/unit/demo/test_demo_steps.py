@@ -170,7 +170,8 @@ def test_a_failure_of_the_testbed_keeps_its_own_remedy() -> None:
 
 def test_a_failure_that_nobody_foresaw_says_where_it_came_from() -> None:
     def fail(_say: Say) -> str:
-        return str({}["nothing"])
+        nothing: dict[str, str] = {}
+        return nothing["nothing"]
 
     (outcome,) = run_steps([step("a", act=fail)], Recorded())
     text = failure(outcome)
