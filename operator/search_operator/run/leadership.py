@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 from kubernetes.aio.client import ApiClient
 from kubernetes.aio.client.exceptions import ApiException
-from kubernetes.aio.dynamic.exceptions import ConflictError
+from kubernetes.aio.dynamic.exceptions import ConflictError, DynamicApiError
 from kubernetes.aio.leaderelection.electionconfig import Config
 from kubernetes.aio.leaderelection.leaderelection import LeaderElection
 from kubernetes.aio.leaderelection.resourcelock.leaselock import LeaseLock
@@ -33,6 +33,7 @@ class Leadership:
     lease_seconds: int
     leading: bool = False
     last_contact: float = field(default_factory=time.monotonic)
+    _term: asyncio.Task[Any] | None = None
 
     async def run(self, client: ApiClient, api: KubernetesApi, lead: Callable[[], Awaitable[None]]) -> None:
         """Stand for election for ever; `lead()` runs while elected and is cancelled when leadership is lost."""
@@ -45,7 +46,26 @@ class Leadership:
                 log.warning("standing for election again after %s: %s", type(error).__name__, error)
             finally:
                 self.leading = False
+                await self._end_term()
             await asyncio.sleep(2)
+
+    async def release(self, api: KubernetesApi) -> None:
+        """Give the Lease back on an orderly stop, so that the next leader need not wait for it to run out."""
+        try:
+            lease = await api.get(LEASE, self.namespace, LEASE_NAME)
+            if lease and lease.get("spec", {}).get("holderIdentity") == self.identity:
+                meta = {"resourceVersion": lease["metadata"]["resourceVersion"]}
+                body = {"metadata": meta, "spec": {"holderIdentity": None}}
+                await api.merge(LEASE, self.namespace, LEASE_NAME, body)
+        except (DynamicApiError, aiohttp.ClientError, TimeoutError) as error:
+            log.warning("the Lease runs out by itself: %s: %s", type(error).__name__, error)
+
+    async def _end_term(self) -> None:
+        """The library leaves the work of a term running when the election itself is cancelled or fails."""
+        term, self._term = self._term, None
+        if term is not None and not term.done():
+            term.cancel()
+            await asyncio.wait({term})
 
     async def _ensure_lease(self, api: KubernetesApi) -> None:
         """The library cannot create the Lease (it passes pretty=True, which its own client refuses)."""
@@ -64,6 +84,7 @@ class Leadership:
 
     def _election(self, client: ApiClient, lead: Callable[[], Awaitable[None]]) -> LeaderElection:
         async def started() -> None:
+            self._term = asyncio.current_task()
             self.leading = True
             log.info("%s leads", self.identity)
             try:

@@ -73,6 +73,7 @@ class Operator:
             await watching
             for helper in helpers:
                 helper.cancel()
+        await self.leadership.release(self.api)
 
     async def _lead(self) -> None:
         for key in self.cache.indexes:
