@@ -63,12 +63,17 @@ def statements(observation: Observation, now: Situation, outcome: Outcome) -> li
 
 
 def encoder_ready(observation: Observation, now: Situation) -> Statement:
-    """Enough encoders answer: three quarters of what is wanted, and at least one."""
+    """Enough encoders answer: three quarters of the autoscaler's minimum, and at least one.
+
+    A scale-up that is still on its way, or has no nodes, is told but takes nothing from those that answer.
+    """
     ready_pods, wanted = now.encoders_ready, now.encoders_desired
     count = f"{ready_pods} of {wanted} encoders are ready"
-    if ready_pods >= max(1, -(-wanted * 3 // 4)):
-        return Statement("EncoderReady", "True", "Ready", count)
     trouble = pod_trouble([pod for pod in observation.pods if pod.component == "encoder"])
+    minimum = observation.index.spec.encoder.autoscaling.min_replicas
+    if ready_pods >= max(1, -(-minimum * 3 // 4)):
+        missing = f": {trouble.message}" if trouble and ready_pods < wanted else ""
+        return Statement("EncoderReady", "True", "Ready", count + missing)
     if trouble:
         return Statement(
             "EncoderReady", "False", trouble.reason, f"{count}: {trouble.message}", trouble.needs_a_person

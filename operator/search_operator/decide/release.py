@@ -213,4 +213,9 @@ def _build_waits_for(build: JobView | None) -> str:
     progress = build.progress
     if progress is None or not progress.total:
         return "the build Job to report progress"
-    return f"{max(progress.total - progress.done, 0):,} of {progress.total:,} rows"
+    rows = f"{max(progress.total - progress.done, 0):,} of {progress.total:,} rows"
+    return (
+        rows
+        if progress.phase == "Scanning"
+        else f"a second reading of the catalogue, which must agree: {rows}"
+    )

@@ -295,11 +295,19 @@ def _summary(observation: Observation, now: Situation) -> Summary:
     rows = now.collection.rows if now.collection else None
     return Summary(
         release=now.record.release,
-        progress=f"{_progress(progress, observation.now).percent}%" if progress else now.stage.value,
+        progress=_short_progress(progress, observation.now) or now.stage.value,
         rows=str(rows) if rows is not None else None,
         encoders=f"{now.encoders_ready}/{now.encoders_desired}",
         month_cost=f"{amount(money.month_now)} {money.currency}" if money else None,
     )
+
+
+def _short_progress(progress: JobProgress | None, now: datetime) -> str:
+    """`58%` of the first pass, `check 58%` of a later one, which starts again at 0; empty when there is none."""
+    if progress is None or not progress.total:
+        return ""
+    percent = f"{_progress(progress, now).percent}%"
+    return percent if progress.phase == "Scanning" else f"check {percent}"
 
 
 def rfc3339(moment: datetime) -> str:

@@ -9,6 +9,7 @@ Object = dict[str, Any]
 IndexKey = tuple[str, str]
 """(namespace, name) of an index."""
 INDEX_LABEL = "semanticsearch.io/index"
+INDEX_KIND = "SemanticSearchIndex"
 
 
 def slim(body: Mapping[str, Any]) -> Object:
@@ -42,6 +43,14 @@ class Cache:
     _objects: defaultdict[IndexKey, dict[tuple[str, str], Object]] = field(
         default_factory=lambda: defaultdict(dict)
     )
+
+    def knows(self, body: Mapping[str, Any]) -> bool:
+        """Whether exactly this state of an index, child or pod is kept already, as after a write of our own."""
+        meta = body["metadata"]
+        kept = self.indexes.get((meta["namespace"], meta["name"])) if body["kind"] == INDEX_KIND else None
+        if key := index_of(body):
+            kept = self._objects.get(key, {}).get((body["kind"], meta["name"]))
+        return bool(kept and kept["metadata"]["resourceVersion"] == meta["resourceVersion"])
 
     def put_index(self, body: Mapping[str, Any]) -> IndexKey:
         """Keep an index as seen last; an older resourceVersion than the kept one changes nothing."""

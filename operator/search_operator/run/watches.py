@@ -43,12 +43,16 @@ class Watches:
         if type == "DELETED":
             key = (body["metadata"]["namespace"], body["metadata"]["name"])
             self.cache.drop_index(key)
-        else:
-            key = self.cache.put_index(_plain(body))
-        self.queue.add(key)
+            self.queue.add(key)
+        elif not self.cache.knows(body):
+            self.queue.add(self.cache.put_index(_plain(body)))
 
     async def _child_event(self, type: str | None, body: kopf.Body, **_: Any) -> None:
-        key = self.cache.drop(_plain(body)) if type == "DELETED" else self.cache.put(_plain(body))
+        if type == "DELETED":
+            key = self.cache.drop(_plain(body))
+        else:
+            # What we wrote ourselves is known from its answer: waking up for it would make writes chase each other.
+            key = None if self.cache.knows(body) else self.cache.put(_plain(body))
         if key:
             self.queue.add(key)
 

@@ -297,3 +297,18 @@ def test_a_blocked_deletion_says_how_to_leave_the_data_behind() -> None:
     world.set_spec(deletionPolicy="Retain")
     world.reconcile()
     assert world.gone
+
+
+def test_a_scale_up_without_nodes_is_told_but_takes_nothing_from_those_that_serve() -> None:
+    world = World()
+    world.settle()
+    fleet = next(
+        child for (kind, name), child in world.children.items() if kind == "Deployment" and "encoder" in name
+    )
+    fleet["spec"]["replicas"], fleet["status"] = 3, {"readyReplicas": 1}
+    waiting = pod("encoder", unschedulable="0/3 nodes have nvidia.com/gpu", ready=False)
+    said = status(replace(world.observe(), pods=(*world.observe().pods, waiting)), Outcome())
+    ready, encoders = (condition(said, kind) for kind in ("Ready", "EncoderReady"))
+    assert (ready["status"], encoders["status"]) == ("True", "True")
+    assert encoders["message"].startswith("1 of 3 encoders are ready: ")
+    assert "nvidia.com/gpu" in encoders["message"]
