@@ -1,6 +1,5 @@
-"""Loading and changing a real index; the server's address is in TEST_ELASTICSEARCH_URL."""
+"""Loading and changing a real index."""
 
-import os
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -13,16 +12,12 @@ from elasticsearch.helpers import BulkIndexError
 from sample_catalogue import apply_changes, bad_documents, generate, load, mutate
 from sample_catalogue.__main__ import main
 
-URL = os.environ.get("TEST_ELASTICSEARCH_URL", "")
-pytestmark = [
-    pytest.mark.stores,
-    pytest.mark.skipif(not URL, reason="TEST_ELASTICSEARCH_URL names no server"),
-]
+pytestmark = pytest.mark.stores
 
 
 @pytest.fixture
-def client() -> Iterator[Elasticsearch]:
-    with Elasticsearch(URL, request_timeout=60) as client:
+def client(elasticsearch_url: str) -> Iterator[Elasticsearch]:
+    with Elasticsearch(elasticsearch_url, request_timeout=60) as client:
         yield client
 
 
@@ -72,8 +67,17 @@ def test_the_index_takes_just_the_bad_documents_that_say_so(client: Elasticsearc
     assert taken == {(bad.kind, bad.accepted) for bad in bad_documents(7)}
 
 
-def test_the_command_loads(client: Elasticsearch, index: str) -> None:
-    arguments = ["--count", "50", "--elasticsearch", URL, "--index", index, "--analyzer", "standard"]
+def test_the_command_loads(client: Elasticsearch, index: str, elasticsearch_url: str) -> None:
+    arguments = [
+        "--count",
+        "50",
+        "--elasticsearch",
+        elasticsearch_url,
+        "--index",
+        index,
+        "--analyzer",
+        "standard",
+    ]
     shown = CliRunner().invoke(main, arguments)
     assert shown.exit_code == 0, shown.output
     assert client.count(index=index)["count"] == 50
