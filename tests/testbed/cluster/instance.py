@@ -106,8 +106,10 @@ class Node:
             command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         except (FileNotFoundError, ProcessLookupError, ValueError):
             return None
-        # A process id may have been given away since, so look at what runs under it.
-        return pid if str(SCRIPTS / "inner.sh").encode() in command and self._owns(pid) else None
+        # A process id may have been given away since, so look at what runs under it. Another checkout may have
+        # started it: what counts is the state folder that it runs on.
+        runs_a_node = any(part.endswith(b"/cluster/node/inner.sh") for part in command)
+        return pid if runs_a_node and self._owns(pid) else None
 
     def _owns(self, pid: int) -> bool:
         return f"NODE_HOME={self.home}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
