@@ -1,14 +1,13 @@
 """Connections to Milvus for the operator: one per endpoint and credentials, a deadline on every call."""
 
 import asyncio
-import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import grpc
-from pymilvus import MilvusClient, MilvusException
-from search_plane.stores.milvus import describe, is_auth_failure
+from pymilvus import MilvusClient
+from search_plane.stores.milvus import MILVUS_ERRORS, describe, is_auth_failure
 
 from search_operator.api.vector_store import Milvus
 from search_operator.observe.credentials import StoreCredentials
@@ -17,10 +16,7 @@ T = TypeVar("T")
 
 CALL_SECONDS = 5.0
 KEPT_CLIENTS = 64
-MILVUS_ERRORS = (MilvusException, grpc.RpcError)
 _THREADS = 16
-
-logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
 
 
 class MilvusUnavailable(Exception):

@@ -25,8 +25,9 @@ from search_operator.decide.steps import (
 )
 from search_operator.kubernetes_api import INDEX, KubernetesApi, Object, kind_named
 from search_operator.milvus_api import MilvusPool, MilvusUnavailable
-from search_operator.observe.cache import INDEX_LABEL, Cache
+from search_operator.observe.cache import Cache
 from search_operator.observe.credentials import StoreCredentials
+from search_operator.render.child import INDEX_LABEL
 
 API_ERRORS = (DynamicApiError, aiohttp.ClientError, TimeoutError)
 

@@ -5,11 +5,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from search_operator.api.index import KIND
+from search_operator.render.child import INDEX_LABEL
+
 Object = dict[str, Any]
 IndexKey = tuple[str, str]
 """(namespace, name) of an index."""
-INDEX_LABEL = "semanticsearch.io/index"
-INDEX_KIND = "SemanticSearchIndex"
 
 
 def slim(body: Mapping[str, Any]) -> Object:
@@ -47,7 +48,7 @@ class Cache:
     def knows(self, body: Mapping[str, Any]) -> bool:
         """Whether exactly this state of an index, child or pod is kept already, as after a write of our own."""
         meta = body["metadata"]
-        kept = self.indexes.get((meta["namespace"], meta["name"])) if body["kind"] == INDEX_KIND else None
+        kept = self.indexes.get((meta["namespace"], meta["name"])) if body["kind"] == KIND else None
         if key := index_of(body):
             kept = self._objects.get(key, {}).get((body["kind"], meta["name"]))
         return bool(kept and kept["metadata"]["resourceVersion"] == meta["resourceVersion"])
