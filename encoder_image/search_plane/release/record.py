@@ -23,8 +23,27 @@ class HnswIndex(Frozen):
     ef_construction: int = 200
 
 
+class EncoderSource(Frozen):
+    """Where a release's encoder gets its bytes, so that a retained one can be started again after the spec moved on.
+
+    At most one of `weights_image` (OCI image volume) and `weights_claim` (PersistentVolumeClaim) is set; with neither
+    the artefact lies in the encoder's image. `weights_path` is the folder in the claim or in the image. An empty
+    `image` means the operator's own.
+    """
+
+    image: str = ""
+    weights_image: str = ""
+    weights_claim: str = ""
+    weights_path: str = ""
+
+
 class ReleaseRecord(Frozen):
-    """One immutable release as it is written into its collection; enough to rebuild the status from Milvus alone."""
+    """One immutable release as it is written into its collection; enough to rebuild the status from Milvus alone.
+
+    `replicas` is how many times the collection is loaded: Milvus changes that number only by a read outage, so
+    another number is another release. `rebuild` (a time, RFC 3339) tells a full rebuild from what it replaces; empty
+    for none. `owner` is the uid of the index that made it: only that one drops it unasked.
+    """
 
     kind: Literal["semanticsearch.io/release.v1"] = RECORD_KIND
     namespace: str
@@ -33,6 +52,10 @@ class ReleaseRecord(Frozen):
     encoder: EncoderIdentity
     hnsw: HnswIndex
     shards: int
+    replicas: int = 1
+    rebuild: str = ""
+    source: EncoderSource = EncoderSource()
+    owner: str = ""
 
     def to_description(self) -> str:
         """JSON for the collection's description."""
@@ -49,9 +72,12 @@ class ReleaseRecord(Frozen):
             return None
 
 
-def release_name(encoder: EncoderIdentity, hnsw: HnswIndex, shards: int) -> str:
+def release_name(
+    encoder: EncoderIdentity, hnsw: HnswIndex, shards: int, replicas: int, rebuild: str = ""
+) -> str:
     """`r-<8 hex>`: equal for equal content, so that a restarted operator finds its own work again."""
-    return "r-" + canonical_sha256([encoder.fingerprint(), hnsw.model_dump(), shards])[:8]
+    content = [encoder.fingerprint(), hnsw.model_dump(), shards, replicas, rebuild]
+    return "r-" + canonical_sha256(content)[:8]
 
 
 def collection_name(namespace: str, index: str, release: str) -> str:
@@ -108,7 +134,10 @@ class CatalogueTarget(Frozen):
 
 
 class ReleaseSnapshot(Frozen):
-    """All that a gateway or a job needs to serve or fill one release; mounted as /etc/search/release.json."""
+    """All that a gateway or a job needs to serve or fill one release; mounted as /etc/search/release/release.json.
+
+    `reuse` names collections of the same fingerprint whose vectors a job may copy where the content hash is the same.
+    """
 
     namespace: str
     index: str
@@ -119,7 +148,12 @@ class ReleaseSnapshot(Frozen):
     milvus: MilvusTarget
     catalogue: CatalogueTarget
     top_k: int = 100
+    reuse: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """Canonical JSON: the same snapshot is always the same text."""
         return orjson.dumps(self.model_dump(), option=orjson.OPT_SORT_KEYS).decode()
+
+    def revision(self) -> str:
+        """16 hex digits that tell this snapshot from one of the same release with, say, another ef."""
+        return canonical_sha256(self.model_dump())[:16]

@@ -2,7 +2,7 @@
 
 from search_plane.release.identity import EncoderIdentity
 from search_plane.release.models import KNOWN_MODELS, KnownModel
-from search_plane.release.record import CatalogueFields, HnswIndex, release_name
+from search_plane.release.record import CatalogueFields, EncoderSource, HnswIndex, release_name
 
 from search_operator.api.encoder import CustomModel, Encoder, Weights
 from search_operator.api.index import InvalidResource
@@ -54,9 +54,20 @@ def catalogue_fields(spec: Spec) -> CatalogueFields:
     return CatalogueFields(**spec.catalogue.elasticsearch.fields.model_dump())
 
 
-def desired_release(spec: Spec) -> str:
+def encoder_source(spec: Spec) -> EncoderSource:
+    """Where the encoder's bytes come from by this spec."""
+    weights, image = spec.encoder.weights, spec.encoder.image
+    if weights.image:
+        return EncoderSource(image=image, weights_image=weights.image)
+    if claim := weights.persistent_volume_claim:
+        return EncoderSource(image=image, weights_claim=claim.claim_name, weights_path=claim.path)
+    return EncoderSource(image=image, weights_path=weights.baked_in.path if weights.baked_in else "")
+
+
+def desired_release(spec: Spec, rebuild: str = "") -> str:
     """The name of the release that this spec asks for."""
-    return release_name(encoder_identity(spec), hnsw_index(spec), spec.vector_store.milvus.shards)
+    milvus = spec.vector_store.milvus
+    return release_name(encoder_identity(spec), hnsw_index(spec), milvus.shards, milvus.replicas, rebuild)
 
 
 def _described(encoder: Encoder, custom: CustomModel) -> KnownModel:

@@ -37,6 +37,7 @@ class SemanticSearchIndex:
     resource_version: str = ""
     deletion_timestamp: datetime | None = None
     finalizers: tuple[str, ...] = ()
+    annotations: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
     status: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), hash=False)
 
     @property
@@ -71,5 +72,6 @@ class SemanticSearchIndex:
             resource_version=metadata.get("resourceVersion", ""),
             deletion_timestamp=datetime.fromisoformat(deleted) if deleted else None,
             finalizers=tuple(metadata.get("finalizers", ())),
+            annotations=MappingProxyType(dict(metadata.get("annotations") or {})),
             status=MappingProxyType(dict(obj.get("status") or {})),
         )

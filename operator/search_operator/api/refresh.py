@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from search_operator.api.schema import ApiModel, Cel, refused
+from search_operator.api.schema import ApiModel, Cel
 from search_operator.api.values import FORWARD_RANGES, Cron, Duration, TimeZone, at_least
 
 
@@ -15,17 +15,10 @@ class Refresh(ApiModel):
     """Cron, 5 fields."""
     time_zone: TimeZone = "Asia/Shanghai"
     """Time zone of the schedule."""
-    mode: Annotated[
-        Literal["Incremental", "Full"],
-        refused("refresh.mode Full", "self != 'Full'", "remove it or write Incremental"),
-    ] = "Incremental"
-    """Incremental embeds only what has changed; Full is not served yet."""
-    parallelism: Annotated[
-        int,
-        Field(ge=1, le=64),
-        refused("refresh.parallelism other than 1", "self == 1", "remove it or write 1"),
-    ] = 1
-    """Jobs that share one refresh."""
+    mode: Literal["Incremental", "Full"] = "Incremental"
+    """Incremental embeds what has changed, in place; Full builds a new release from nothing, and switches to it."""
+    parallelism: Annotated[int, Field(ge=1, le=64)] = 4
+    """Workers that share the build of a release, each with its own part of the catalogue."""
     starting_deadline: Annotated[Duration, at_least("10s")] = "6h"
     """How late a missed refresh may still start."""
     requested_at: (
@@ -33,8 +26,7 @@ class Refresh(ApiModel):
             str,
             Field(max_length=40),
             Cel("self.matches('^20[0-9]{2}-')", 'must be a time, e.g. "2026-11-11T00:00:00Z"'),
-            refused("refresh.requestedAt"),
         ]
         | None
     ) = None
-    """Asks for one refresh now; not served yet."""
+    """Asks for one refresh now: each new time asks once. kubectl may use an annotation instead."""

@@ -1,12 +1,12 @@
-"""The rollout: how a new release takes over from the active one. Only its defaults are served yet."""
+"""The rollout: how a new release takes over from the active one, and how to go back."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from search_operator.api.kubernetes import ObjectRef
-from search_operator.api.schema import ApiModel, refused
-from search_operator.api.values import Duration, Ratio
+from search_operator.api.schema import ApiModel
+from search_operator.api.values import Duration, Ratio, at_least
 
 ReleaseName = Annotated[str, Field(min_length=1, max_length=32)]
 
@@ -21,31 +21,34 @@ class JudgedQueries(ApiModel):
 
 
 class Gates(ApiModel):
-    """What a candidate must pass before it takes over."""
+    """What a candidate must pass before it takes over; a gate that can't be evaluated is not passed."""
 
-    min_recall_at_k: Ratio | None = None
-    """Recall of the index against brute force."""
-    min_overlap_at10: Ratio | None = None
-    """Overlap of the first 10 hits with the active release, for the same encoder."""
-    max_p95: Duration | None = None
-    """95th percentile of latency."""
+    min_recall_at_k: Ratio = "0.95"
+    """Recall of the first hits (topK, at most 100) against brute force on a sample."""
+    min_overlap_at10: Ratio = "0.90"
+    """Overlap of the first 10 hits with the active release, asked only of the same encoder."""
+    max_zero_result_rate: Ratio = "0.05"
+    """Share of sample queries without a hit."""
+    max_p95: Annotated[Duration, at_least("1ms")] = "100ms"
+    """95th percentile of embedding and searching one query, one at a time."""
     judged_queries: JudgedQueries | None = None
-    """Judged queries."""
+    """Judged queries; absent means that nobody judges."""
 
 
 class Rollout(ApiModel):
     """How a new release takes over."""
 
-    promotion: Annotated[
-        Literal["Automatic", "Manual"],
-        refused("rollout.promotion Manual", "self != 'Manual'", "remove it or write Automatic"),
-    ] = "Automatic"
-    """Automatic, or Manual (not served yet)."""
-    approved_release: Annotated[ReleaseName, refused("rollout.approvedRelease")] | None = None
-    """Manual: the candidate that may take over; not served yet."""
-    rollback_to: Annotated[ReleaseName, refused("rollout.rollbackTo")] | None = None
-    """A retained release to go back to; not served yet."""
-    retain: Annotated[Duration, refused("rollout.retain")] | None = None
-    """How long the previous release is kept; not served yet."""
-    gates: Annotated[Gates, refused("rollout.gates")] | None = None
-    """What a candidate must pass; not served yet."""
+    promotion: Literal["Automatic", "Manual"] = "Automatic"
+    """Automatic, or Manual: a candidate waits until approvedRelease names it."""
+    approved_release: ReleaseName | None = None
+    """Manual: the candidate that may take over, e.g. r-1a2b3c4d."""
+    rollback_to: ReleaseName | None = None
+    """The retained release to answer from, whatever the rest of the spec asks for; done in seconds."""
+    retain: Duration = "24h"
+    """How long the replaced release is kept loaded, fresh and with encoders, to go back to."""
+    watch: Duration = "10m"
+    """How long answers are watched after a switch; when they break, the switch is taken back. 0s: not at all."""
+    capacity_check: Literal["Enforce", "Warn"] = "Enforce"
+    """Whether too few GPUs or too little memory for both releases hold a candidate back (Enforce) or are only told."""
+    gates: Gates = Gates()
+    """What a candidate must pass."""

@@ -19,8 +19,10 @@ ConditionType = Literal[
     "BackedUp",
     "Paused",
 ]
-Role = Literal["Active", "Candidate", "Previous", "Retired"]
-Stage = Literal["Provisioning", "Building", "CatchingUp", "Verifying", "AwaitingApproval", "Switching"]
+Role = Literal["Active", "Candidate", "Previous", "Retiring", "Failed"]
+Stage = Literal[
+    "Pending", "Provisioning", "Building", "CatchingUp", "Verifying", "AwaitingApproval", "Switching"
+]
 Text = Annotated[str, Field(max_length=4096)]
 Short = Annotated[str, Field(max_length=256)]
 
@@ -86,6 +88,8 @@ class JobOutcome(ApiModel):
 
     embedded: int = 0
     """Embedded anew."""
+    reused: int = 0
+    """Vectors copied from another release with the same encoder."""
     unchanged: int = 0
     """Left as they were."""
     deleted: int = 0
@@ -115,6 +119,12 @@ class ReleaseStatus(ApiModel):
     """Candidate: what the stage waits for."""
     since: Short | None = None
     """Since when it has this role and stage (RFC 3339)."""
+    deadline: Short | None = None
+    """Candidate: when this stage counts as failed (RFC 3339)."""
+    message: Text | None = None
+    """Failed: why, and what to do."""
+    rebuild: Short | None = None
+    """Time of the full rebuild that asked for it."""
     fingerprint: Short | None = None
     """Fingerprint of its encoder."""
     collection: Short | None = None
@@ -157,6 +167,21 @@ class GatewayStatus(ApiModel):
     """Wanted pods."""
     url: Annotated[str, Field(max_length=512)] | None = None
     """Where to ask, inside the cluster."""
+    on_active: int = 0
+    """Gateways that answer from the active release, by their own word."""
+
+
+class CapacityStatus(ApiModel):
+    """What a second release beside the active one needs, and what is there."""
+
+    gpus_needed: int | None = None
+    """Devices for its encoders."""
+    gpus_free: int | None = None
+    """Devices on matching nodes that no pod holds."""
+    memory_needed: Short | None = None
+    """Memory of its collection in Milvus, all replicas, e.g. 7.1Gi."""
+    memory_free: Short | None = None
+    """Memory that Milvus' query nodes have left."""
 
 
 class RefreshStatus(ApiModel):
@@ -174,6 +199,8 @@ class RefreshStatus(ApiModel):
     """Its progress."""
     last: JobOutcome | None = None
     """How the last one ended."""
+    served_request: Short | None = None
+    """The last request for a refresh that has been served or is running."""
     message: Text | None = None
     """What went wrong."""
 
@@ -218,7 +245,7 @@ class Status(ApiModel):
     phase: Short | None = None
     """For people; machines read conditions."""
     active_release: Annotated[str, Field(max_length=64)] | None = None
-    """The release that answers; once set, fields that shape it are immutable."""
+    """The release that answers."""
     conditions: Annotated[tuple[Condition, ...], Field(max_length=32), list_map("type")] = ()
     """Statements about the index; Ready is their summary."""
     releases: Annotated[tuple[ReleaseStatus, ...], Field(max_length=16), list_map("name")] = ()
@@ -229,6 +256,8 @@ class Status(ApiModel):
     """Its gateways."""
     refresh: RefreshStatus | None = None
     """Its refresh."""
+    capacity: CapacityStatus | None = None
+    """Room for a candidate, while there is one."""
     cost: CostStatus | None = None
     """Its cost."""
     summary: Summary | None = None

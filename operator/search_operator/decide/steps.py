@@ -54,6 +54,14 @@ class NameTaken(Step):
 
 
 @dataclass(frozen=True)
+class NudgeGateway(Step):
+    """Tell a gateway pod of the pointer's new content: an annotation makes its kubelet bring the file at once."""
+
+    pod: str
+    revision: str
+
+
+@dataclass(frozen=True)
 class CreateCollection(Step):
     """Create a release's collection with its schema, and its HNSW index while it is still empty."""
 

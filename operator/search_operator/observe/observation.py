@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from search_plane.release.gateway_state import GatewayState
 from search_plane.release.record import ReleaseRecord, ReleaseSnapshot
 from search_plane.release.report import JobProgress, JobReport
 
 from search_operator.api.index import SemanticSearchIndex
+from search_operator.observe.book import Book
 
 Object = dict[str, Any]
 ChildKey = tuple[str, str]
@@ -81,15 +83,45 @@ class PodView:
     waiting_message: str
     finished_at: str
     report: JobReport | None
+    nudged: str = ""
+    """Revision of the pointer that this gateway pod was last told of."""
+    deleted: bool = False
+    """Whether it is being deleted."""
+    slice: int = 0
+    """Completion index of an indexed Job's pod."""
+
+
+@dataclass(frozen=True)
+class GatewayView:
+    """One gateway pod and what it says of itself; `state` is None when it did not answer."""
+
+    pod: str
+    ready: bool
+    nudged: str
+    state: GatewayState | None
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What the cluster and Milvus have left. None: not known. Devices are counted, memory is in bytes."""
+
+    gpus_total: int | None = None
+    gpus_free: int | None = None
+    memory_total: int | None = None
+    memory_free: int | None = None
 
 
 @dataclass(frozen=True)
 class JobView:
-    """A build or refresh Job: where it stands, and what its newest pod says."""
+    """A Job of a release: where it stands, and what its pods say.
+
+    Of a build with several slices, `progress` and `report` are the sums of its workers' (the report only when all
+    have ended well); `slices_done` of `slices` workers are done. `attempt` tells runs of one kind apart, from 1.
+    """
 
     name: str
     release: str
-    component: Literal["build", "refresh"]
+    component: Literal["build", "catchup", "verify", "refresh"]
     uid: str
     started_at: str
     finished_at: str
@@ -97,6 +129,9 @@ class JobView:
     failed: bool
     progress: JobProgress | None
     report: JobReport | None
+    attempt: int = 1
+    slices: int = 1
+    slices_done: int = 0
 
 
 @dataclass(frozen=True)
@@ -109,6 +144,9 @@ class Observation:
     pods: tuple[PodView, ...] = ()
     jobs: tuple[JobView, ...] = ()
     snapshot: ReleaseSnapshot | None = None
+    book: Book = Book()
+    gateways: tuple[GatewayView, ...] = ()
+    capacity: Capacity = Capacity()
     secret_problem: Problem | None = None
     milvus: MilvusView = MilvusView()
     catalogue: CatalogueView = CatalogueView()

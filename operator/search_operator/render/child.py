@@ -10,10 +10,13 @@ from search_operator.api.index import SemanticSearchIndex
 from search_operator.decide.drift import APPLIED_HASH
 
 Object = dict[str, Any]
-Component = Literal["encoder", "gateway", "build", "refresh"]
+Component = Literal["encoder", "gateway", "build", "catchup", "verify", "refresh"]
 
 INDEX_LABEL = "semanticsearch.io/index"
 RELEASE_LABEL = "semanticsearch.io/release"
+ATTEMPT_LABEL = "semanticsearch.io/attempt"
+POINTER_ANNOTATION = "semanticsearch.io/pointer"
+REFRESH_ANNOTATION = "semanticsearch.io/refresh-requested-at"
 MANAGED_BY = {"app.kubernetes.io/managed-by": "semantic-search-operator"}
 HTTP_PORT = 8080
 RUN_AS = 10001

@@ -1,0 +1,58 @@
+"""The book of releases: what must outlive the operator and the status. It lies in the pointer's ConfigMap.
+
+The pointer and the book change in one write, so that a switch happens wholly or not at all.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+from search_plane.release.identity import Frozen
+from search_plane.release.record import ReleaseRecord
+
+BOOK_KEY = "releases.json"
+FAILURES_KEPT = 8
+
+
+class Held(Frozen):
+    """A release that is kept: `since` it has had its part, `until` (the previous one) when its retention ends."""
+
+    record: ReleaseRecord
+    since: datetime
+    until: datetime | None = None
+
+
+class FailedRelease(Frozen):
+    """A release that must not be tried again until the spec asks for another one, or a later request comes."""
+
+    release: str
+    at: datetime
+    reason: str
+    message: str
+
+
+class Book(Frozen):
+    """The active release, the one it replaced while that is retained, and those that failed, newest last."""
+
+    active: Held | None = None
+    previous: Held | None = None
+    failed: tuple[FailedRelease, ...] = ()
+
+    def to_json(self) -> str:
+        """Canonical JSON: the same book is always the same text."""
+        return orjson.dumps(self.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS).decode()
+
+    def failure_of(self, release: str) -> FailedRelease | None:
+        """Why that release failed, if it did."""
+        return next((f for f in reversed(self.failed) if f.release == release), None)
+
+
+def book_in(config_map: Mapping[str, Any] | None) -> Book:
+    """The book in the pointer's ConfigMap; an empty one when there is none, or somebody has spoilt it."""
+    text = (config_map or {}).get("data", {}).get(BOOK_KEY, "{}")
+    try:
+        return Book.model_validate_json(text)
+    except ValidationError:
+        return Book()
