@@ -7,9 +7,9 @@ from typing import Any
 
 from search_operator.api.crd import Json, custom_resource_definition
 from search_operator.api.schema import NOT_SERVED, VALIDATIONS
-from search_operator.api.transitions import IMMUTABLE, WEIGHTS
+from search_operator.api.transitions import IMMUTABLE
 
-_FIXED = {path for path, _ in IMMUTABLE} | {WEIGHTS}
+_FIXED = {fixed.path for fixed in IMMUTABLE}
 _SERVED = "yes"
 _REFUSED = "refused"
 

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from search_operator.api.schema import ApiModel, Cel
-from search_operator.api.values import FORWARD_RANGES, Cron, Duration, TimeZone, at_least
+from search_operator.api.schema import ApiModel
+from search_operator.api.values import FORWARD_RANGES, Cron, Duration, Time, TimeZone, at_least
 
 
 class Refresh(ApiModel):
@@ -21,12 +21,5 @@ class Refresh(ApiModel):
     """Workers that share the build of a release, each with its own part of the catalogue."""
     starting_deadline: Annotated[Duration, at_least("10s")] = "6h"
     """How late a missed refresh may still start."""
-    requested_at: (
-        Annotated[
-            str,
-            Field(max_length=40),
-            Cel("self.matches('^20[0-9]{2}-')", 'must be a time, e.g. "2026-11-11T00:00:00Z"'),
-        ]
-        | None
-    ) = None
+    requested_at: Time | None = None
     """Asks for one refresh now: each new time asks once. kubectl may use an annotation instead."""

@@ -5,10 +5,17 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from search_operator.api.kubernetes import ObjectRef
-from search_operator.api.schema import ApiModel
-from search_operator.api.values import Duration, Ratio, at_least
+from search_operator.api.schema import ApiModel, Cel, rules
+from search_operator.api.values import Duration, Ratio, at_least, at_most, both_durations
 
-ReleaseName = Annotated[str, Field(min_length=1, max_length=32)]
+ReleaseName = Annotated[
+    str,
+    Field(min_length=1, max_length=32),
+    Cel(
+        "self.matches('^r-[0-9a-f]{8}$')",
+        "must be a release's name as status.releases lists it, r- and 8 hex digits, e.g. r-1a2b3c4d",
+    ),
+]
 
 
 class JudgedQueries(ApiModel):
@@ -38,15 +45,24 @@ class Gates(ApiModel):
 class Rollout(ApiModel):
     """How a new release takes over."""
 
+    model_config = rules(
+        Cel(
+            f"!({both_durations('self.retain', 'self.watch')}) || duration(self.retain) >= duration(self.watch)",
+            "retain is shorter than watch, so that a switch could no longer be taken back; raise retain or "
+            "lower watch (0s: not watched)",
+            ".retain",
+        )
+    )
+
     promotion: Literal["Automatic", "Manual"] = "Automatic"
     """Automatic, or Manual: a candidate waits until approvedRelease names it."""
     approved_release: ReleaseName | None = None
     """Manual: the candidate that may take over, e.g. r-1a2b3c4d."""
     rollback_to: ReleaseName | None = None
     """The retained release to answer from, whatever the rest of the spec asks for; done in seconds."""
-    retain: Duration = "24h"
+    retain: Annotated[Duration, at_most("720h")] = "24h"
     """How long the replaced release is kept loaded, fresh and with encoders, to go back to."""
-    watch: Duration = "10m"
+    watch: Annotated[Duration, at_most("24h")] = "10m"
     """How long answers are watched after a switch; when they break, the switch is taken back. 0s: not at all."""
     capacity_check: Literal["Enforce", "Warn"] = "Enforce"
     """Whether too few GPUs or too little memory for both releases hold a candidate back (Enforce) or are only told."""

@@ -226,7 +226,9 @@ class Summary(ApiModel):
     """Short texts for the columns of kubectl get."""
 
     release: Short | None = None
-    """The active release, or the candidate while there is none."""
+    """The active release."""
+    candidate: Short | None = None
+    """The candidate, its stage and how far that is, e.g. r-1a2b3c4d Building 58%."""
     progress: Short | None = None
     """Progress of what runs, e.g. 58%."""
     rows: Short | None = None

@@ -1,4 +1,6 @@
-"""Rules at the resource's root: its name, and the fields that are immutable once a release is active."""
+"""Rules at the resource's root: its name, and the few fields that no release can change once one is active."""
+
+from dataclasses import dataclass
 
 from search_operator.api.schema import Cel
 
@@ -23,42 +25,46 @@ NAME_RULES = (
 _MILVUS = "spec.vectorStore.milvus"
 _CATALOGUE = "spec.catalogue.elasticsearch"
 
-# Path below the root, and whether the field is always there once the API server has filled in the defaults.
-IMMUTABLE = (
-    ("spec.encoder.model", True),
-    ("spec.encoder.revision", True),
-    ("spec.encoder.custom", False),
-    ("spec.encoder.maxTokens", False),
-    ("spec.encoder.precision", True),
-    (f"{_MILVUS}.endpoint", False),
-    (f"{_MILVUS}.database", True),
-    (f"{_MILVUS}.shards", True),
-    (f"{_MILVUS}.replicas", True),
-    (f"{_MILVUS}.index", True),
-    (f"{_CATALOGUE}.endpoint", False),
-    (f"{_CATALOGUE}.index", True),
-    (f"{_CATALOGUE}.fields.id", True),
-    (f"{_CATALOGUE}.textTemplate", True),
+
+@dataclass(frozen=True)
+class Fixed:
+    """A field that can't change while a release is active: its path below the root, why, and what to do instead.
+
+    `always_there` tells whether the API server's defaults fill it in, so that CEL need not ask.
+    """
+
+    path: str
+    always_there: bool
+    remedy: str
+
+
+_OTHER_MILVUS = "the release's collection is only there; create another index beside this one"
+_OTHER_PRODUCTS = (
+    "the release holds that catalogue's products; create another index, or name an alias before the first "
+    "release, which Elasticsearch may move"
 )
-WEIGHTS = "spec.encoder.weights"
+
+IMMUTABLE = (
+    Fixed(f"{_MILVUS}.endpoint", False, _OTHER_MILVUS),
+    Fixed(f"{_MILVUS}.database", True, _OTHER_MILVUS),
+    Fixed(f"{_CATALOGUE}.index", True, _OTHER_PRODUCTS),
+    Fixed(
+        f"{_CATALOGUE}.fields.id",
+        True,
+        "the release's rows and its answers are told apart by it; create another index",
+    ),
+)
 
 _ACTIVE = "has(oldSelf.status) && has(oldSelf.status.activeRelease) && oldSelf.status.activeRelease != ''"
 
 
-def _pin(root: str) -> str:
-    """CEL for what pins the weights of `root`: their own digest, else that of their image."""
-    weights = f"{root}.{WEIGHTS}"
-    image = f"{weights}.image"
-    return f"(has({weights}.sha256) ? {weights}.sha256 : {image}.substring({image}.indexOf('@') + 1))"
-
-
-def _immutable(path: str, unchanged: str) -> Cel:
-    advice = "switching releases is not served yet; create another index"
+def _immutable(fixed: Fixed) -> Cel:
+    path, remedy = fixed.path, fixed.remedy
     return Cel(
-        f"!({_ACTIVE}) || {unchanged}",
-        f"{path} can't change while a release is active: {advice}",
+        f"!({_ACTIVE}) || {_unchanged(path, fixed.always_there)}",
+        f"{path} can't change while a release is active: {remedy}",
         f".{path}",
-        f'"{path} can\'t change while release " + oldSelf.status.activeRelease + " is active: {advice}"',
+        f'"{path} can\'t change while release " + oldSelf.status.activeRelease + " is active: {remedy}"',
     )
 
 
@@ -71,8 +77,4 @@ def _unchanged(path: str, always_there: bool) -> str:
 
 def root_rules() -> tuple[Cel, ...]:
     """All rules at the root of the resource."""
-    return (
-        *NAME_RULES,
-        *(_immutable(path, _unchanged(path, always_there)) for path, always_there in IMMUTABLE),
-        _immutable(WEIGHTS, f"{_pin('self')} == {_pin('oldSelf')}"),
-    )
+    return (*NAME_RULES, *(_immutable(fixed) for fixed in IMMUTABLE))

@@ -100,6 +100,19 @@ def at_least(least: str) -> Cel:
     )
 
 
+def at_most(most: str) -> Cel:
+    """A rule for a `Duration` that must not be longer than `most`."""
+    return Cel(
+        f"!self.matches('{_DURATION_SHAPE}') || duration(self) <= duration('{most}')",
+        f"must be {most} or shorter",
+    )
+
+
+def both_durations(one: str, other: str) -> str:
+    """CEL that tells whether two texts are durations, for a rule that compares them: what is none has its own."""
+    return f"{one}.matches('{_DURATION_SHAPE}') && {other}.matches('{_DURATION_SHAPE}')"
+
+
 def duration_of(text: str) -> timedelta:
     """A `Duration` as a timedelta. Raises ValueError when the text is none."""
     parts = _DURATION.findall(text)
@@ -153,6 +166,26 @@ Date = Annotated[
         'must be a date in quotes, year-month-day, e.g. "2026-11-01"',
     ),
 ]
+
+_CLOCK = "([01][0-9]|2[0-3]):[0-5][0-9]"
+_TIME = (
+    "^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+    f"T{_CLOCK}:[0-5][0-9]([.][0-9]{{1,6}})?(Z|[+-]{_CLOCK})$"
+)
+Time = Annotated[
+    str,
+    Field(min_length=1, max_length=40),
+    Cel(
+        f"self.matches('{_TIME}')",
+        'must be a time with date, seconds and zone (RFC 3339), e.g. "2026-11-11T00:00:00Z" or '
+        '"2026-11-11T08:00:00+08:00"',
+    ),
+    Cel(
+        f"!self.matches('{_TIME}') || timestamp(self).getFullYear() >= 1999",
+        "must be a day that exists; February has no 30th",
+    ),
+]
+"""A moment, RFC 3339."""
 
 _LABEL = "[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
 _PORT = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"

@@ -14,9 +14,10 @@ from search_operator.api import (
     encoder_identity,
     hnsw_index,
 )
+from search_operator.api.derive import encoder_source
 from search_plane.release.identity import EncoderIdentity
 from search_plane.release.models import KNOWN_MODELS
-from search_plane.release.record import HnswIndex
+from search_plane.release.record import EncoderSource, HnswIndex
 
 from tests.cluster.resource_base import DIGEST, OTHER_DIGEST, at, changed, valid_index
 from tests.testbed.weights.bge import bge_identity
@@ -110,6 +111,7 @@ def test_weights_without_a_pin_have_no_identity() -> None:
         at("spec.catalogue.elasticsearch.textTemplate", "{title}"),
         at("spec.vectorStore.milvus.index.m", 32),
         at("spec.vectorStore.milvus.shards", 8),
+        at("spec.vectorStore.milvus.replicas", 1),
     ],
 )
 def test_what_shapes_vectors_or_the_collection_makes_another_release(change: dict[str, Any]) -> None:
@@ -122,12 +124,33 @@ def test_what_shapes_vectors_or_the_collection_makes_another_release(change: dic
         at("spec.encoder.image", "registry.example/plane:2"),
         at("spec.encoder.autoscaling.maxReplicas", 8),
         at("spec.vectorStore.milvus.search.ef", 256),
-        at("spec.vectorStore.milvus.replicas", 1),
         at("spec.encoder.weights.image", f"mirror.example/other@sha256:{DIGEST}"),
     ],
 )
 def test_what_does_not_shape_them_leaves_the_release(change: dict[str, Any]) -> None:
     assert desired_release(_spec(change)) == desired_release(_spec())
+
+
+def test_each_full_rebuild_is_another_release() -> None:
+    names = {
+        desired_release(_spec(), rebuild) for rebuild in ("", "2026-11-02T00:00:00Z", "2026-11-09T00:00:00Z")
+    }
+    assert len(names) == 3
+
+
+def test_the_source_says_where_the_encoders_bytes_come_from() -> None:
+    image = f"registry.example/encoders/m3e-base@sha256:{DIGEST}"
+    assert encoder_source(_spec()) == EncoderSource(weights_image=image)
+    claim = at(
+        "spec.encoder.weights",
+        {"image": None, "persistentVolumeClaim": {"claimName": "weights", "path": "/v2"}, "sha256": DIGEST},
+    )
+    assert encoder_source(_spec(claim)) == EncoderSource(weights_claim="weights", weights_path="/v2")
+    baked = at("spec.encoder.weights", {"image": None, "bakedIn": {}, "sha256": DIGEST})
+    own = at("spec.encoder.image", "registry.example/encoder:1")
+    assert encoder_source(_spec(baked, own)) == EncoderSource(
+        image="registry.example/encoder:1", weights_path="/models"
+    )
 
 
 def test_the_index_and_the_fields_reach_the_data_plane() -> None:
