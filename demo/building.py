@@ -7,7 +7,14 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from demo.parts import DOCKERFILES, OPERATOR_IMAGE, PLANE_IMAGE, REPOSITORY, WEIGHTS_IMAGE
+from demo.parts import (
+    DOCKERFILES,
+    OLDER_WEIGHTS_IMAGE,
+    OPERATOR_IMAGE,
+    PLANE_IMAGE,
+    REPOSITORY,
+    WEIGHTS_IMAGE,
+)
 from demo.steps import Say, Step, StepFailed
 from tests.testbed.cluster import build_base, build_image, cache_root
 from tests.testbed.cluster.images import docker_answers
@@ -15,8 +22,9 @@ from tests.testbed.cluster.prerequisites import ensure_prerequisites, missing_pa
 from tests.testbed.cluster.toolchain import BY_NAME, NODE_SETS, TOOL_SETS, binary, build_tools
 from tests.testbed.stores.images import build_elasticsearch, build_milvus
 from tests.testbed.stores.programs import elasticsearch_jars, milvus_program
-from tests.testbed.weights.bge import bge_weights
+from tests.testbed.weights.bge import BGE_SMALL_ZH, BGE_SMALL_ZH_V15
 from tests.testbed.weights.context import weights_context
+from tests.testbed.weights.published import PublishedWeights
 
 _PROGRAMS = {
     "go": "Go (https://go.dev/dl)",
@@ -74,11 +82,15 @@ def base_image(say: Say) -> str:
     return build_base(progress=say)
 
 
-def weights(_say: Say) -> str:
-    """The real Chinese encoder."""
-    made = bge_weights()
-    size = sum(path.stat().st_size for path in made.path.iterdir()) >> 20
-    return f"{made.identity.model}, {size} MiB, artefact {made.digest[:12]}"
+def _weights(published: PublishedWeights) -> Callable[[Say], str]:
+    """A real Chinese encoder."""
+
+    def make(_say: Say) -> str:
+        made = published.artefact()
+        size = sum(path.stat().st_size for path in made.path.iterdir()) >> 20
+        return f"{made.identity.model}, {size} MiB, artefact {made.digest[:12]}"
+
+    return make
 
 
 def elasticsearch_server(say: Say) -> str:
@@ -93,10 +105,16 @@ def milvus_server(say: Say) -> str:
     return "unpacked"
 
 
-def weights_image(say: Say) -> str:
-    """An image that holds only the weights, to be mounted as a volume."""
-    context = weights_context(bge_weights().path, cache_root() / "weights" / "image-context")
-    return _described(build_image(WEIGHTS_IMAGE, context, progress=say))
+def build_weights_image(tag: str, published: PublishedWeights, say: Say) -> Path:
+    """The archive of an image that holds only the weights, to be mounted as a volume."""
+    folder = published.artefact().path
+    # A folder of its own for each, since two may be built side by side.
+    context = weights_context(folder, cache_root() / "weights" / "image-contexts" / published.name)
+    return build_image(tag, context, progress=say)
+
+
+def _weights_image(tag: str, published: PublishedWeights) -> Callable[[Say], str]:
+    return lambda say: _described(build_weights_image(tag, published, say))
 
 
 def _own_image(tag: str) -> Callable[[Say], str]:
@@ -138,7 +156,7 @@ def building_steps(*, images: bool = True) -> list[Step]:
     return [
         *steps,
         Step("base", "Base image", base_image, ("prerequisites",), NETWORK),
-        Step("weights", "Encoder's weights", weights, ("prerequisites",), NETWORK),
+        Step("weights", "Encoder's weights", _weights(BGE_SMALL_ZH_V15), ("prerequisites",), NETWORK),
         Step("jars", "Elasticsearch's jars", elasticsearch_server, ("prerequisites",), NETWORK),
         Step("milvus image", "Image of Milvus", _milvus_image, ("base",), NETWORK),
         Step(
@@ -146,7 +164,13 @@ def building_steps(*, images: bool = True) -> list[Step]:
         ),
         Step("operator image", "Image of the operator", _own_image(OPERATOR_IMAGE), ("base",), NETWORK),
         Step("plane image", "Image of encoder, gateway, jobs", _own_image(PLANE_IMAGE), ("base",), NETWORK),
-        Step("weights image", "Image of the weights", weights_image, ("weights",), NETWORK),
+        Step(
+            "weights image",
+            "Image of the weights",
+            _weights_image(WEIGHTS_IMAGE, BGE_SMALL_ZH_V15),
+            ("weights",),
+            NETWORK,
+        ),
     ]
 
 
@@ -156,4 +180,17 @@ def building_steps_for_tests() -> list[Step]:
         Step(step.key, step.title, all_programs, step.after, step.remedy) if step.key == "programs" else step
         for step in building_steps()
     ]
-    return [*steps, Step("milvus", "Milvus's server", milvus_server, ("prerequisites",), NETWORK)]
+    return [
+        *steps,
+        Step("milvus", "Milvus's server", milvus_server, ("prerequisites",), NETWORK),
+        Step(
+            "older weights", "Second encoder's weights", _weights(BGE_SMALL_ZH), ("prerequisites",), NETWORK
+        ),
+        Step(
+            "older weights image",
+            "Image of the second weights",
+            _weights_image(OLDER_WEIGHTS_IMAGE, BGE_SMALL_ZH),
+            ("older weights",),
+            NETWORK,
+        ),
+    ]

@@ -13,6 +13,8 @@ INSTANCE = "demo"
 OPERATOR_IMAGE = "localhost/semantic-search/operator:dev"
 PLANE_IMAGE = "localhost/semantic-search/plane:dev"
 WEIGHTS_IMAGE = "localhost/semantic-search/weights-bge-small-zh:v1.5"
+# An encoder of the same dimension and another space, to switch to.
+OLDER_WEIGHTS_IMAGE = "localhost/semantic-search/weights-bge-small-zh:v1"
 DOCKERFILES: Mapping[str, Path] = {
     OPERATOR_IMAGE: REPOSITORY / "operator/Dockerfile",
     PLANE_IMAGE: REPOSITORY / "encoder_image/Dockerfile",

@@ -15,7 +15,7 @@ from search_plane.encoder.session import OnnxSession, SessionError
 from search_plane.encoder.tokenising import TextTokeniser
 
 from tests.testbed.plane import EncoderServer
-from tests.testbed.weights.bge import BGE_SMALL_ZH_V15_DIGEST, MODEL
+from tests.testbed.weights.bge import BGE_SMALL_ZH_DIGEST, BGE_SMALL_ZH_V15_DIGEST, MODEL
 from tests.testbed.weights.folder import WeightsFolder
 
 pytestmark = pytest.mark.weights
@@ -27,6 +27,12 @@ KNOWN_COSINES = [
     ("便宜的蓝牙耳机", "小米手机充电器", 0.399),
     ("便宜", "实惠", 0.748),
     ("小米手机", "大米 5kg", 0.545),
+]
+# The same of the model before it, whose cosines all lie higher.
+OLDER_COSINES = [
+    ("便宜的蓝牙耳机", "高性价比无线耳机", 0.905),
+    ("便宜的蓝牙耳机", "大米 5kg", 0.725),
+    ("便宜", "实惠", 0.932),
 ]
 TOLERANCE = 0.002
 
@@ -135,3 +141,21 @@ def test_a_wrong_pooling_would_be_seen_by_the_probes(
 def test_the_model_is_refused_where_another_dimension_is_expected(bge_artefact: WeightsFolder) -> None:
     with pytest.raises(SessionError, match=r"expected shape \[batch, tokens, 768\], found"):
         OnnxSession(bge_artefact.path / "model.onnx", "cls", 768, threads=1)
+
+
+def test_the_second_encoder_is_another_space_of_the_same_dimension(
+    older_bge_artefact: WeightsFolder, session: OnnxSession, tokeniser: TextTokeniser
+) -> None:
+    older = load_artefact(older_bge_artefact.path, BGE_SMALL_ZH_DIGEST)
+    assert older.manifest.model == "bge-small-zh"
+    with_older = OnnxSession(older.model_path, "cls", MODEL.dimension, threads=2)
+    texts = [text for one, other, _ in OLDER_COSINES for text in (one, other)]
+    vectors = normalised(with_older.run(tokeniser.encode(texts)))
+    for number, (_, _, cosine) in enumerate(OLDER_COSINES):
+        assert float(vectors[2 * number] @ vectors[2 * number + 1]) == pytest.approx(cosine, abs=TOLERANCE)
+    # What a mismatched pair would compute: the same text is far from itself, and no error says so.
+    across = (vectors * normalised(session.run(tokeniser.encode(texts)))).sum(axis=1)
+    assert (across < 0.7).all()
+    np.testing.assert_allclose(
+        normalised(with_older.run(tokeniser.encode(older.probe_texts))), older.probe_vectors, atol=1e-5
+    )

@@ -75,6 +75,15 @@ _MODELS = (
         licence="MIT",
         source="model card BAAI/bge-small-zh-v1.5: CLS pooling, 512 dimensions, optional query instruction",
     ),
+    # The card asks for an instruction only where short queries seek long passages; product titles are short.
+    KnownModel(
+        name="bge-small-zh",
+        dimension=512,
+        pooling="cls",
+        max_tokens=512,
+        licence="MIT",
+        source="model card BAAI/bge-small-zh: CLS pooling, 512 dimensions, instruction for long passages only",
+    ),
 )
 
 KNOWN_MODELS: Mapping[str, KnownModel] = MappingProxyType({model.name: model for model in _MODELS})

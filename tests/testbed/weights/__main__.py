@@ -1,19 +1,20 @@
-"""Make the real artefact where it is missing and print where it is: `python -m tests.testbed.weights`."""
+"""Make the real artefacts where they are missing and print where they are: `python -m tests.testbed.weights`."""
 
 import sys
 
 from tests.testbed.cluster.cache import TestbedError
-from tests.testbed.weights.bge import bge_weights
+from tests.testbed.weights.bge import PUBLISHED
 
 
 def main() -> int:
-    """Print the folder and the digest; 1 with one line on stderr when it cannot be made."""
-    try:
-        weights = bge_weights()
-    except TestbedError as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(weights.path, f"artefact:sha256:{weights.digest}")
+    """Print each folder and digest; 1 with one line on stderr when one cannot be made."""
+    for published in PUBLISHED.values():
+        try:
+            weights = published.artefact()
+        except TestbedError as error:
+            print(error, file=sys.stderr)
+            return 1
+        print(weights.path, f"artefact:sha256:{weights.digest}")
     return 0
 
 

@@ -2,17 +2,23 @@
 
 import pytest
 
-from tests.testbed.weights.bge import bge_weights
+from tests.testbed.weights.bge import bge_weights, older_bge_weights
 from tests.testbed.weights.folder import WeightsFolder
 from tests.testbed.weights.tiny import tiny_artefact
 
-__all__ = ["bge_artefact", "tiny_encoder"]
+__all__ = ["bge_artefact", "older_bge_artefact", "tiny_encoder"]
 
 
 @pytest.fixture(scope="session")
 def bge_artefact() -> WeightsFolder:
     """The real bge-small-zh-v1.5 artefact, fetched on first use. Tests that use it are marked `weights`."""
     return bge_weights()
+
+
+@pytest.fixture(scope="session")
+def older_bge_artefact() -> WeightsFolder:
+    """The real bge-small-zh artefact: as many components, another space. Tests that use it are marked `weights`."""
+    return older_bge_weights()
 
 
 @pytest.fixture(scope="session")
