@@ -288,6 +288,34 @@ REFRESH = (
     _wrong("deadline-too-short", "spec.refresh.startingDeadline", "5s", "10s or longer"),
     _wrong("parallelism-0", "spec.refresh.parallelism", 0, "greater than or equal to 1"),
 )
+ROLLOUT = (
+    _wrong("parallelism-65", "spec.refresh.parallelism", 65, "less than or equal to 64"),
+    _wrong("request-without-day", "spec.refresh.requestedAt", "now", "RFC 3339"),
+    _wrong("request-without-clock", "spec.refresh.requestedAt", "2026-11-11", "RFC 3339"),
+    _wrong("request-without-zone", "spec.refresh.requestedAt", "2026-11-11T00:00:00", "RFC 3339"),
+    _wrong("request-with-space", "spec.refresh.requestedAt", "2026-11-11 00:00:00Z", "RFC 3339"),
+    _wrong("request-at-24", "spec.refresh.requestedAt", "2026-11-11T24:00:00Z", "RFC 3339"),
+    _wrong("request-on-no-day", "spec.refresh.requestedAt", "2026-02-30T00:00:00Z", "day that exists"),
+    _wrong("refresh-mode-partial", "spec.refresh.mode", "Partial", '"Incremental", "Full"'),
+    _wrong("promotion-canary", "spec.rollout.promotion", "Canary", '"Automatic", "Manual"'),
+    _wrong("capacity-ignore", "spec.rollout.capacityCheck", "Ignore", '"Enforce", "Warn"'),
+    _wrong("approve-collection", "spec.rollout.approvedRelease", "search__products_r_7c1f0000", "r-1a2b3c4d"),
+    _wrong(
+        "approve-in-capitals", "spec.rollout.approvedRelease", "r-7C1F0000", "as status.releases lists it"
+    ),
+    _wrong("roll-back-to-previous", "spec.rollout.rollbackTo", "previous", "as status.releases lists it"),
+    _wrong("roll-back-to-short-name", "spec.rollout.rollbackTo", "r-7c1f", "8 hex digits"),
+    _wrong("retain-over-30-days", "spec.rollout.retain", "721h", "720h or shorter"),
+    _wrong("watch-over-a-day", "spec.rollout.watch", "24h1s", "24h or shorter"),
+    Invalid(
+        "retain-shorter-than-watch",
+        at("spec.rollout", {"retain": "5m", "watch": "10m"}),
+        "spec.rollout.retain",
+        "raise retain or lower watch",
+    ),
+    _wrong("retain-below-default-watch", "spec.rollout.retain", "0s", "lower watch"),
+    _wrong("p95-0", "spec.rollout.gates.maxP95", "0s", "1ms or longer"),
+)
 SEARCH = (
     _wrong("gateway-replicas-0", "spec.search.replicas", 0, "greater than or equal to 1"),
     _wrong("depth-0", "spec.search.topK", 0, "greater than or equal to 1"),
@@ -323,15 +351,6 @@ POLICY = (
     _wrong("paused-in-words", "spec.paused", "yes", "must be of type boolean"),
 )
 UNSERVED = (
-    _wrong("refresh-full", "spec.refresh.mode", "Full", NOT_SERVED),
-    _wrong("refresh-requested", "spec.refresh.requestedAt", "2026-11-11T00:00:00Z", NOT_SERVED),
-    _wrong("refresh-parallel", "spec.refresh.parallelism", 4, NOT_SERVED),
-    _wrong("promotion-manual", "spec.rollout.promotion", "Manual", NOT_SERVED),
-    _wrong("approved-release", "spec.rollout.approvedRelease", "r-7c1f0000", NOT_SERVED),
-    _wrong("rollback", "spec.rollout.rollbackTo", "r-7c1f0000", NOT_SERVED),
-    _wrong("retain", "spec.rollout.retain", "24h", NOT_SERVED),
-    _wrong("gates", "spec.rollout.gates", {"minRecallAtK": "0.95"}, NOT_SERVED),
-    _wrong("gates-empty", "spec.rollout.gates", {}, NOT_SERVED),
     _wrong("hybrid", "spec.search.hybrid", {}, NOT_SERVED),
     _wrong("synonyms", "spec.search.synonyms", ["便宜, 实惠, 性价比高"], NOT_SERVED),
     _wrong("breaker", "spec.search.breaker", {"latency": "150ms"}, NOT_SERVED),
@@ -372,6 +391,7 @@ INVALID: tuple[Invalid, ...] = (
     *VECTOR_STORE,
     *CATALOGUE,
     *REFRESH,
+    *ROLLOUT,
     *SEARCH,
     *MONEY,
     *POLICY,

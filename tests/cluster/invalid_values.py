@@ -20,6 +20,7 @@ _BESIDE: dict[str, Json] = {"spec.backup": _BACKUP}
 RATIOS = (
     f"{_GATES}.minRecallAtK",
     f"{_GATES}.minOverlapAt10",
+    f"{_GATES}.maxZeroResultRate",
     "spec.search.hybrid.semanticWeight",
     "spec.search.hybrid.keywordWeight",
     "spec.search.reranker.maxShare",
@@ -28,6 +29,7 @@ RATIOS = (
 DURATIONS = (
     f"{_GATES}.maxP95",
     "spec.rollout.retain",
+    "spec.rollout.watch",
     "spec.search.breaker.latency",
     "spec.search.breaker.window",
     "spec.slo.p50",
@@ -110,7 +112,6 @@ INVALID_VALUES: tuple[Invalid, ...] = (
     *_rows("wide-cron", ["spec.backup.schedule"], "０ 2 * * *", "half width"),
     *_rows("zone", ["spec.backup.timeZone"], "GMT+8", "IANA time zone"),
     *_rows("no-zone", ["spec.backup.timeZone", "spec.cost.timeZone"], "Asia/Pekin", "that exists"),
-    *_rows("time", ["spec.refresh.requestedAt"], "now", "must be a time"),
     *_rows("bucket", ["spec.backup.destination"], "s3://Backups", "s3://bucket/prefix"),
     Invalid(
         "claim-path-relative",

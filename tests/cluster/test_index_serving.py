@@ -59,10 +59,11 @@ def test_every_condition_is_told_and_the_resource_holds_nothing_of_the_framework
 
 def test_kubectl_get_tells_it_in_one_line(bed: Bed, served: str) -> None:
     heading, line = bed.k("get", "ssi", served).strip().splitlines()
-    assert heading.split() == ["NAME", "READY", "RELEASE", "PROGRESS", "ENCODERS", "COST(MONTH)", "AGE"]
-    release = bed.index(served)["status"]["activeRelease"]
+    columns = ["NAME", "READY", "RELEASE", "CANDIDATE", "ROWS", "ENCODERS", "COST(MONTH)", "AGE"]
+    assert heading.split() == columns
+    status = bed.index(served)["status"]
     cells = line.split()
-    assert cells[:5] == [served, "True", release, "Active", "1/1"]
+    assert cells[:5] == [served, "True", status["activeRelease"], status["summary"]["rows"], "1/1"]
 
 
 def test_the_collection_holds_exactly_the_catalogue(bed: Bed, served: str) -> None:
