@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from search_operator.api.crd import Json, custom_resource_definition
@@ -11,7 +12,7 @@ from search_operator.api.transitions import IMMUTABLE
 
 _FIXED = {fixed.path for fixed in IMMUTABLE}
 _SERVED = "yes"
-_REFUSED = "refused"
+REFUSED = "refused"
 
 
 @dataclass(frozen=True)
@@ -27,14 +28,32 @@ class FieldRow:
 
 def reference() -> str:
     """The reference tables of spec and status, as Markdown."""
-    schema = custom_resource_definition()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
-    sections = []
-    for name, child in schema["spec"]["properties"].items():
-        rows = list(_rows(f"spec.{name}", child, name in schema["spec"]["required"], served=_SERVED))
-        sections.append(f"### `spec.{name}`\n\n{_table(rows, with_default=True)}")
+    schema = _schema()
+    sections = [
+        f"### `spec.{name}`\n\n{_table(list(_spec_rows(name)), with_default=True)}"
+        for name in schema["spec"]["properties"]
+    ]
     status = [row for name, child in schema["status"]["properties"].items() for row in _rows(name, child)]
     sections.append(f"### `status`\n\n{_table(status, with_default=False)}")
     return "\n\n".join(sections) + "\n"
+
+
+def field_rows() -> tuple[FieldRow, ...]:
+    """Every field of the spec."""
+    return tuple(row for name in _schema()["spec"]["properties"] for row in _spec_rows(name))
+
+
+def _spec_rows(name: str) -> Iterator[FieldRow]:
+    spec = _schema()["spec"]
+    return _rows(f"spec.{name}", spec["properties"][name], name in spec["required"], served=_SERVED)
+
+
+@cache
+def _schema() -> Json:
+    schema: Json = custom_resource_definition()["spec"]["versions"][0]["schema"]["openAPIV3Schema"][
+        "properties"
+    ]
+    return schema
 
 
 def _rows(path: str, schema: Json, required: bool = False, *, served: str = "") -> Iterator[FieldRow]:
@@ -55,7 +74,7 @@ def _served(schema: Json, inherited: str) -> str:
     for rule in schema.get(VALIDATIONS, ()):
         if NOT_SERVED in rule["message"]:
             what = rule["message"].split(f" {NOT_SERVED}")[0]
-            return _REFUSED if rule["rule"] in ("false", "size(self) == 0") else f"yes, but not {what}"
+            return REFUSED if rule["rule"] in ("false", "size(self) == 0") else f"yes, but not {what}"
     return _SERVED
 
 
