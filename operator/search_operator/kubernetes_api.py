@@ -44,6 +44,7 @@ CHILD_KINDS = (
     Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"),
 )
 POD = Kind("v1", "Pod", "pods")
+NODE = Kind("v1", "Node", "nodes")
 SECRET = Kind("v1", "Secret", "secrets")
 EVENT = Kind("v1", "Event", "events")
 LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
@@ -63,9 +64,16 @@ class KubernetesApi:
         except NotFoundError:
             return None
 
-    async def list(self, kind: Kind, *, label_selector: str = "", namespace: str = "") -> list[Object]:
+    async def list(
+        self, kind: Kind, *, label_selector: str = "", field_selector: str = "", namespace: str = ""
+    ) -> list[Object]:
         """All objects of a kind, with the apiVersion and kind that list items lack."""
-        answer = await self._request("get", kind.path(namespace), label_selector=label_selector or None)
+        answer = await self._request(
+            "get",
+            kind.path(namespace),
+            label_selector=label_selector or None,
+            field_selector=field_selector or None,
+        )
         return [{"apiVersion": kind.api_version, "kind": kind.kind, **item} for item in answer["items"]]
 
     async def apply(self, body: Mapping[str, Any], subresource: str = "") -> Object:

@@ -132,6 +132,8 @@ class JobView:
     attempt: int = 1
     slices: int = 1
     slices_done: int = 0
+    request: str = ""
+    """The request for a refresh that this Job serves (its time), empty for none."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ class Observation:
     pods: tuple[PodView, ...] = ()
     jobs: tuple[JobView, ...] = ()
     snapshot: ReleaseSnapshot | None = None
-    book: Book = Book()
+    book: Book = field(default_factory=Book)
     gateways: tuple[GatewayView, ...] = ()
     capacity: Capacity = Capacity()
     secret_problem: Problem | None = None

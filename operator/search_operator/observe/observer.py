@@ -12,12 +12,15 @@ from search_plane.release.report import JobProgress
 from search_operator.api.index import SemanticSearchIndex
 from search_operator.kubernetes_api import KubernetesApi
 from search_operator.milvus_api import MilvusPool
+from search_operator.observe.book import Book, book_in
 from search_operator.observe.cache import Cache, Object
+from search_operator.observe.capacity import CapacityReader, worth_asking
 from search_operator.observe.credentials import StoreCredentials, read_credentials
 from search_operator.observe.elasticsearch import CatalogueReader
+from search_operator.observe.gateways import look_at_gateways
 from search_operator.observe.milvus import look_at_milvus
-from search_operator.observe.observation import CatalogueView, MilvusView, Observation, PodView
-from search_operator.observe.workloads import job_progress, job_view, pod_view
+from search_operator.observe.observation import Capacity, CatalogueView, MilvusView, Observation, PodView
+from search_operator.observe.workloads import job_progress, job_view, pod_view, slices_of
 from search_operator.render.gateway import active_name
 
 
@@ -29,6 +32,7 @@ class Observer:
     cache: Cache
     milvus: MilvusPool
     catalogue: CatalogueReader
+    capacity: CapacityReader
     http: aiohttp.ClientSession
 
     async def observe(self, index: SemanticSearchIndex) -> tuple[Observation, StoreCredentials]:
@@ -37,9 +41,15 @@ class Observer:
         children = self.cache.children(key)
         pods = tuple(sorted((pod_view(pod) for pod in self.cache.pods(key)), key=lambda pod: pod.name))
         jobs = [body for (kind, _), body in sorted(children.items()) if kind == "Job"]
+        pointer = children.get(("ConfigMap", active_name(index.name)))
+        book = book_in(pointer)
         credentials = await read_credentials(self.api, index)
-        milvus, catalogue, progress = await asyncio.gather(
-            self._milvus(index, credentials), self._catalogue(index, credentials), self._progress(pods, jobs)
+        milvus, catalogue, progress, gateways, capacity = await asyncio.gather(
+            self._milvus(index, credentials),
+            self._catalogue(index, credentials),
+            self._progress(pods, jobs),
+            look_at_gateways(self.http, pods),
+            self._capacity(index, book, credentials),
         )
         observation = Observation(
             now=datetime.now(UTC),
@@ -47,7 +57,10 @@ class Observer:
             children=children,
             pods=pods,
             jobs=tuple(job_view(job, pods, progress.get(job["metadata"]["name"])) for job in jobs),
-            snapshot=snapshot_in(children.get(("ConfigMap", active_name(index.name)))),
+            snapshot=snapshot_in(pointer),
+            book=book,
+            gateways=gateways,
+            capacity=capacity,
             secret_problem=credentials.problem,
             milvus=milvus,
             catalogue=catalogue,
@@ -64,10 +77,22 @@ class Observer:
             return CatalogueView(problem=credentials.problem)
         return await self.catalogue.look(index.spec.catalogue.elasticsearch, credentials)
 
+    async def _capacity(
+        self, index: SemanticSearchIndex, book: Book, credentials: StoreCredentials
+    ) -> Capacity:
+        # At rest nobody needs it, and it costs lists of nodes and their pods.
+        return await self.capacity.look(index, credentials) if worth_asking(index, book) else Capacity()
+
     async def _progress(self, pods: tuple[PodView, ...], jobs: list[Object]) -> dict[str, JobProgress]:
-        names = [job["metadata"]["name"] for job in jobs if not job.get("status", {}).get("completionTime")]
-        told = await asyncio.gather(*(job_progress(self.http, pods, name) for name in names))
-        return {name: progress for name, progress in zip(names, told, strict=True) if progress}
+        running = {
+            job["metadata"]["name"]: slices_of(job)
+            for job in jobs
+            if not job.get("status", {}).get("completionTime")
+        }
+        told = await asyncio.gather(
+            *(job_progress(self.http, pods, name, slices) for name, slices in running.items())
+        )
+        return {name: progress for name, progress in zip(running, told, strict=True) if progress}
 
 
 def snapshot_in(config_map: Object | None) -> ReleaseSnapshot | None:

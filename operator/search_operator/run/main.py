@@ -23,6 +23,7 @@ from search_operator.decide.plan import Installation
 from search_operator.kubernetes_api import CHILD_KINDS, INDEX, POD, KubernetesApi
 from search_operator.milvus_api import MilvusPool
 from search_operator.observe.cache import Cache, IndexKey
+from search_operator.observe.capacity import CapacityReader
 from search_operator.observe.elasticsearch import CatalogueReader
 from search_operator.observe.observer import Observer
 from search_operator.reconcile import NotYet, Reconciler
@@ -143,7 +144,7 @@ async def assemble(settings: Settings) -> AsyncIterator[Operator]:
 
     reconciler = Reconciler(
         cache=cache,
-        observer=Observer(api, cache, milvus, catalogue, http),
+        observer=Observer(api, cache, milvus, catalogue, CapacityReader(api, milvus), http),
         actor=Actor(api, milvus, cache, lambda: leadership.leading),
         installation=Installation(
             Images(settings.plane_image, settings.image_pull_policy), settings.namespace
