@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby, islice
 
 import aiohttp
-from kubernetes.aio.dynamic.exceptions import ConflictError, DynamicApiError
+from kubernetes.aio.dynamic.exceptions import ConflictError, DynamicApiError, NotFoundError
 
 from search_operator.act.milvus import act_on_milvus
 from search_operator.api.index import SemanticSearchIndex
@@ -18,16 +18,19 @@ from search_operator.decide.steps import (
     DeleteObject,
     Failure,
     NameTaken,
+    NudgeGateway,
     Outcome,
     Plan,
     ReleaseFinalizer,
     Step,
 )
-from search_operator.kubernetes_api import INDEX, KubernetesApi, Object, kind_named
+from search_operator.kubernetes_api import INDEX, POD, KubernetesApi, Object, kind_named
 from search_operator.milvus_api import MilvusPool, MilvusUnavailable
 from search_operator.observe.cache import Cache
 from search_operator.observe.credentials import StoreCredentials
-from search_operator.render.child import INDEX_LABEL
+from search_operator.observe.observer import snapshot_in
+from search_operator.render.child import INDEX_LABEL, POINTER_ANNOTATION
+from search_operator.render.gateway import active_name
 
 API_ERRORS = (DynamicApiError, aiohttp.ClientError, TimeoutError)
 
@@ -39,7 +42,9 @@ class Unsettled(Exception):
 # What follows one of these leans on it: nothing is made without our finalizer on the index, and a stale build must
 # be gone before its collection comes back.
 LEANED_ON = (AddFinalizer, DeleteObject, CreateCollection)
-APPLIES_AT_ONCE = 4
+# Steps of these kinds don't lean on each other.
+SIDE_BY_SIDE = (ApplyObject, NudgeGateway)
+AT_ONCE = 4
 
 
 class LostLeadership(Exception):
@@ -95,8 +100,10 @@ class Actor:
                 await self._apply(body)
             case DeleteObject(kind=kind, name=name, uid=uid):
                 await self.api.delete(kind_named(kind), index.namespace, name, uid)
+            case NudgeGateway(pod=pod, revision=revision):
+                await self._nudge(index.namespace, pod, revision)
             case _:
-                await act_on_milvus(self.milvus, index, credentials, step)
+                await act_on_milvus(self.milvus, index, credentials, step, self._queried(index))
 
     async def _apply(self, body: Object) -> None:
         kept = self.cache.children((body["metadata"]["namespace"], _index_name(body)))
@@ -107,6 +114,20 @@ class Actor:
             raise Unsettled(
                 f"applying {body['kind']} {body['metadata']['name']} changes nothing, yet it seems to differ"
             )
+
+    async def _nudge(self, namespace: str, pod: str, revision: str) -> None:
+        patch = {"metadata": {"annotations": {POINTER_ANNOTATION: revision}}}
+        try:
+            self.cache.put(await self.api.merge(POD, namespace, pod, patch))
+        except NotFoundError:
+            # It is gone since it was seen, and whoever takes its place reads the new pointer as it starts.
+            return
+
+    def _queried(self, index: SemanticSearchIndex) -> str:
+        """The collection that gateways are told to query, by the pointer as it is now; empty for none."""
+        children = self.cache.children((index.namespace, index.name))
+        snapshot = snapshot_in(children.get(("ConfigMap", active_name(index.name))))
+        return snapshot.milvus.collection if snapshot and not index.being_deleted else ""
 
     async def _set_finalizers(self, index: SemanticSearchIndex, finalizers: tuple[str, ...]) -> None:
         # A merge patch with the resourceVersion: an apply would bring a deleted index back to life.
@@ -119,9 +140,9 @@ class Actor:
 
 
 def _together(steps: Sequence[Step]) -> Iterator[tuple[Step, ...]]:
-    """Steps in their order; neighbouring applies, which don't lean on each other, a few at a time."""
-    for applies, run in groupby(steps, key=lambda step: isinstance(step, ApplyObject)):
-        yield from batched(run, APPLIES_AT_ONCE if applies else 1)
+    """Steps in their order; neighbours of a kind that don't lean on each other, a few at a time."""
+    for kind, run in groupby(steps, key=type):
+        yield from batched(run, AT_ONCE if kind in SIDE_BY_SIDE else 1)
 
 
 def batched(steps: Iterable[Step], size: int) -> Iterator[tuple[Step, ...]]:

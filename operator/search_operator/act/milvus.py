@@ -30,9 +30,9 @@ HASH_LENGTH = 64
 
 
 async def act_on_milvus(
-    pool: MilvusPool, index: SemanticSearchIndex, credentials: StoreCredentials, step: Step
+    pool: MilvusPool, index: SemanticSearchIndex, credentials: StoreCredentials, step: Step, queried: str
 ) -> None:
-    """Take one step. Raises MilvusUnavailable."""
+    """Take one step, but never one that takes the `queried` collection away. Raises MilvusUnavailable."""
     milvus = index.spec.vector_store.milvus
 
     def work(client: Any) -> None:
@@ -44,14 +44,14 @@ async def act_on_milvus(
                 _create_index(client, name, record.hnsw)
             case LoadCollection(collection=name, replicas=replicas, release_first=release_first):
                 if release_first:
-                    client.release_collection(name, timeout=CALL_SECONDS)
+                    _release_collection(client, name, queried)
                 client.load_collection(name, replica_number=replicas, timeout=LOAD_SECONDS, _async=True)
             case PointAlias(alias=alias, collection=name):
                 _point_alias(client, alias, name)
             case DropAlias(alias=alias):
                 client.drop_alias(alias, timeout=CALL_SECONDS)
             case DropCollection(collection=name, release=release):
-                _drop_collection(client, index, name, release)
+                _drop_collection(client, index, name, release, queried)
             case _:
                 raise TypeError(f"{type(step).__name__} is no step for Milvus")
 
@@ -95,8 +95,18 @@ def _point_alias(client: Any, alias: str, name: str) -> None:
         )
 
 
-def _drop_collection(client: Any, index: SemanticSearchIndex, name: str, release: str) -> None:
-    """Drop it only if it still is what the plan meant, and no alias names it: old servers would allow that."""
+def _release_collection(client: Any, name: str, queried: str) -> None:
+    """Take it out of memory only if nobody asks it: whatever the plan thought, this would be an outage."""
+    aliases = client.describe_collection(name, timeout=CALL_SECONDS).get("aliases")
+    if aliases or name == queried:
+        by = f"alias {', '.join(aliases)} names it" if aliases else "gateways query it"
+        message = f"collection {name} is not loaded anew, which would interrupt searches: {by}"
+        raise MilvusUnavailable("ReleaseRefused", message, needs_a_person=False)
+    client.release_collection(name, timeout=CALL_SECONDS)
+
+
+def _drop_collection(client: Any, index: SemanticSearchIndex, name: str, release: str, queried: str) -> None:
+    """Drop it only if it still is what the plan meant, and nobody asks it: old servers would allow that."""
     if name not in client.list_collections(timeout=CALL_SECONDS):
         return
     described = client.describe_collection(name, timeout=CALL_SECONDS)
@@ -106,7 +116,10 @@ def _drop_collection(client: Any, index: SemanticSearchIndex, name: str, release
         index.name,
         release,
     )
-    if not ours or described.get("aliases"):
-        message = f"collection {name} is not dropped: it is not release {release} of this index, or an alias names it"
+    if not ours or described.get("aliases") or name == queried:
+        message = (
+            f"collection {name} is not dropped: it is not release {release} of this index, an alias names it, "
+            "or gateways query it"
+        )
         raise MilvusUnavailable("DropRefused", message, needs_a_person=True)
     client.drop_collection(name, timeout=LOAD_SECONDS)
