@@ -1,6 +1,6 @@
 """Prometheus metrics of the operator."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -24,7 +24,24 @@ ENCODERS = Gauge(
     "semantic_search_index_encoders", "Encoder pods of an index.", ["namespace", "index", "state"]
 )
 ROWS = Gauge("semantic_search_index_rows", "Rows that can be searched.", ["namespace", "index"])
+GATE = Gauge(
+    "semantic_search_index_gate",
+    "Check of a release: 1 passed, 0 failed, -1 pending.",
+    ["namespace", "index", "release", "gate"],
+)
+RELEASE = Gauge(
+    "semantic_search_index_release",
+    "Always 1: a release with its role and, of a candidate, its stage.",
+    ["namespace", "index", "release", "role", "stage"],
+)
+ON_ACTIVE = Gauge(
+    "semantic_search_index_gateways_on_active",
+    "Gateways that answer from the active release, by their own word.",
+    ["namespace", "index"],
+)
 _VALUES = {"True": 1, "False": 0, "Unknown": -1}
+_GATE_VALUES = {"Passed": 1, "Failed": 0, "Pending": -1}
+_told_releases: dict[tuple[str, str], dict[Gauge, set[tuple[str, ...]]]] = {}
 
 
 def tell(namespace: str, index: str, said: Mapping[str, Any]) -> None:
@@ -37,9 +54,29 @@ def tell(namespace: str, index: str, said: Mapping[str, Any]) -> None:
     for release in said.get("releases", ()):
         if release.get("role") == "Active":
             ROWS.labels(namespace, index).set(release.get("rows", 0))
+    ON_ACTIVE.labels(namespace, index).set(said.get("gateway", {}).get("onActive", 0))
+    _tell_releases((namespace, index), said.get("releases", ()))
+
+
+def _tell_releases(key: tuple[str, str], releases: Iterable[Mapping[str, Any]]) -> None:
+    """Show the releases and their gates; series of what is said no more go, after the new ones are there."""
+    wanted: dict[Gauge, dict[tuple[str, ...], int]] = {RELEASE: {}, GATE: {}}
+    for release in releases:
+        name = release["name"]
+        wanted[RELEASE][*key, name, release["role"], release.get("stage") or ""] = 1
+        for gate in release.get("gates", ()):
+            wanted[GATE][*key, name, gate["name"]] = _GATE_VALUES[gate["result"]]
+    before = _told_releases.get(key, {})
+    for gauge, series in wanted.items():
+        for labels, value in series.items():
+            gauge.labels(*labels).set(value)
+        for labels in before.get(gauge, set()) - series.keys():
+            gauge.remove(*labels)
+    _told_releases[key] = {gauge: set(series) for gauge, series in wanted.items()}
 
 
 def forget(namespace: str, index: str) -> None:
     """Drop the series of a deleted index."""
-    for metric in (CONDITION, ENCODERS, ROWS):
+    _told_releases.pop((namespace, index), None)
+    for metric in (CONDITION, ENCODERS, ROWS, GATE, RELEASE, ON_ACTIVE):
         metric.remove_by_labels({"namespace": namespace, "index": index})
