@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import time
+import uuid
 from collections.abc import Iterator
 
 import pytest
@@ -21,7 +22,7 @@ NAME = "pointer-watchers"
 PODS = 3
 CHANGES = 4
 # By itself a kubelet looks every 60-90 s (the testbed's own node: 10-15 s), so that 4 rounds are not this early by luck.
-SOON_SECONDS = 2.0
+SOON_SECONDS = 5.0
 # Prints each content that the file has, as soon as it has it.
 WATCHER = """
 import pathlib, time
@@ -113,6 +114,8 @@ def arrivals(bed: Bed) -> Iterator[Arrivals]:
     made.change("first")
     cluster.ask("-n", NAMESPACE, "create", "-f", "-", stdin=watchers(PODS))
     try:
+        ready = ("pod", "-l", f"app={NAME}", "--for=condition=Ready", "--timeout=60s")
+        cluster.ask("-n", NAMESPACE, "wait", *ready)
         for name in made.names:
             first = functools.partial(made.has, name, "first")
             wait_until(first, what=f"{name} to read the pointer", timeout=60)
@@ -124,7 +127,7 @@ def arrivals(bed: Bed) -> Iterator[Arrivals]:
 
 def test_an_annotation_on_a_pod_brings_a_changed_pointer_at_once(arrivals: Arrivals) -> None:
     for number in range(CHANGES):
-        content = f"release-{number}"
+        content = f"{number}-{uuid.uuid4().hex}"
         arrivals.change(content)
         arrivals.nudge(content)
         took = arrivals.await_all(content)
