@@ -11,8 +11,9 @@ from kubernetes.aio.dynamic.exceptions import NotFoundError
 from search_operator.act.execute import Actor, LostLeadership
 from search_operator.act.tell import emit_events, write_status
 from search_operator.api.index import InvalidResource, SemanticSearchIndex
+from search_operator.api.values import duration_of
 from search_operator.decide.plan import Installation, plan
-from search_operator.decide.release import Stage, situation
+from search_operator.decide.rollout import Rollout, rollout
 from search_operator.decide.status import status, unreadable_status
 from search_operator.decide.steps import Outcome, Plan, ReleaseFinalizer
 from search_operator.observe.cache import Cache, IndexKey
@@ -22,6 +23,10 @@ from search_operator.observe.observer import Observer
 log = logging.getLogger(__name__)
 
 WHILE_WORKING_SECONDS = 2.0
+# Gateways are asked, not watched: a switch waits for their word.
+WHILE_SWITCHING_SECONDS = 0.5
+# After a switch the answers are looked at this often.
+WHILE_WATCHING_SECONDS = 10.0
 
 
 class NotYet(Exception):
@@ -85,6 +90,22 @@ class Reconciler:
         if problem:
             raise NotYet(problem.message)
         running = any(not job.finished_at for job in observation.jobs)
-        if running or situation(observation).stage is not Stage.ACTIVE:
+        now = rollout(observation)
+        if now.announced or now.retiring:
+            return WHILE_SWITCHING_SECONDS
+        if running or now.candidate or now.active is None:
             return WHILE_WORKING_SECONDS
-        return self.resync_seconds
+        return min(self.resync_seconds, _until_next(observation, now))
+
+
+def _until_next(observation: Observation, now: Rollout) -> float:
+    """Seconds until time alone changes something: the watch after a switch, the end of a retention."""
+    waits = [float("inf")]
+    active, kept = now.book.active, now.book.previous
+    if active and kept:
+        watched_until = active.since + duration_of(observation.index.spec.rollout.watch)
+        if observation.now < watched_until:
+            waits.append(WHILE_WATCHING_SECONDS)
+        if kept.until:
+            waits.append(max((kept.until - observation.now).total_seconds(), 0.1))
+    return min(waits)

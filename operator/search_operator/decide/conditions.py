@@ -5,12 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from search_operator.decide.cost import amount, bill
-from search_operator.decide.release import (
-    COLLECTION_GONE,
-    Situation,
-    Stage,
-    active_collection_is_missing,
-)
+from search_operator.decide.release import Release, State
+from search_operator.decide.rollout import COLLECTION_GONE, Rollout, active_collection_is_missing
 from search_operator.decide.steps import (
     CreateCollection,
     CreateIndex,
@@ -22,6 +18,7 @@ from search_operator.decide.steps import (
     PointAlias,
 )
 from search_operator.observe.observation import Observation, PodView, Problem
+from search_operator.render.encoder import encoder_name
 from search_operator.render.gateway import gateway_name
 
 MILVUS_STEPS = (CreateCollection, CreateIndex, LoadCollection, PointAlias, DropAlias, DropCollection)
@@ -29,6 +26,7 @@ MILVUS_STEPS = (CreateCollection, CreateIndex, LoadCollection, PointAlias, DropA
 HEALS_BY_ITSELF = frozenset(
     ["EncoderUnavailable", "CatalogueUnavailable", "VectorStoreUnavailable", "NeverEqual", "Terminated"]
 )
+WORKED_BY = {State.BUILDING: "build", State.CATCHING_UP: "catchup", State.VERIFYING: "verify"}
 PULL_FAILURES = frozenset({"ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName"})
 
 
@@ -43,7 +41,7 @@ class Statement:
     stalls: bool = False
 
 
-def statements(observation: Observation, now: Situation, outcome: Outcome) -> list[Statement]:
+def statements(observation: Observation, now: Rollout, outcome: Outcome) -> list[Statement]:
     """Every condition of the API, always all of them; Ready, Reconciling and Stalled summarise the others."""
     parts = [
         encoder_ready(observation, now),
@@ -51,25 +49,32 @@ def statements(observation: Observation, now: Situation, outcome: Outcome) -> li
         catalogue_ready(observation),
         search_ready(observation, now),
     ]
-    others = [promotable(now), within_budget(observation, now), backed_up(), paused(observation)]
-    other_failures = [f for f in outcome.failures if not isinstance(f.step, MILVUS_STEPS)]
+    rollout = promotable(observation, now)
+    others = [rollout, within_budget(observation, now), backed_up(), paused(observation)]
+    other_failures = [f for f in outcome.failures if not _of_focus(f, now)]
     return [
         ready(now, parts),
-        reconciling(observation, now, parts, other_failures),
-        stalled(now, parts, other_failures),
+        reconciling(observation, now, [*parts, rollout], other_failures),
+        stalled([*parts, rollout], other_failures),
         *parts,
         *others,
     ]
 
 
-def encoder_ready(observation: Observation, now: Situation) -> Statement:
+def _of_focus(failure: Failure, now: Rollout) -> bool:
+    """Whether a failed step is about the collection that VectorStoreReady tells of; a candidate's is not."""
+    name = getattr(failure.step, "collection", now.focus.collection_name)
+    return isinstance(failure.step, MILVUS_STEPS) and name == now.focus.collection_name
+
+
+def encoder_ready(observation: Observation, now: Rollout) -> Statement:
     """Enough encoders answer: three quarters of the autoscaler's minimum, and at least one.
 
     A scale-up that is still on its way, or has no nodes, is told but takes nothing from those that answer.
     """
-    ready_pods, wanted = now.encoders_ready, now.encoders_desired
+    ready_pods, wanted = now.focus.encoders_ready, now.focus.encoders_desired
     count = f"{ready_pods} of {wanted} encoders are ready"
-    trouble = pod_trouble([pod for pod in observation.pods if pod.component == "encoder"])
+    trouble = encoder_trouble(observation, now.focus)
     minimum = observation.index.spec.encoder.autoscaling.min_replicas
     if ready_pods >= max(1, -(-minimum * 3 // 4)):
         missing = f": {trouble.message}" if trouble and ready_pods < wanted else ""
@@ -79,6 +84,14 @@ def encoder_ready(observation: Observation, now: Situation) -> Statement:
             "EncoderReady", "False", trouble.reason, f"{count}: {trouble.message}", trouble.needs_a_person
         )
     return Statement("EncoderReady", "False", "Starting", count)
+
+
+def encoder_trouble(observation: Observation, release: Release) -> Problem | None:
+    """What keeps encoders of that release from running."""
+    fleet = encoder_name(observation.index.name, release.record.encoder)
+    return pod_trouble(
+        [pod for pod in observation.pods if pod.component == "encoder" and pod.name.startswith(fleet)]
+    )
 
 
 def pod_trouble(pods: Sequence[PodView]) -> Problem | None:
@@ -100,28 +113,30 @@ def pod_trouble(pods: Sequence[PodView]) -> Problem | None:
     return None
 
 
-def vector_store_ready(observation: Observation, now: Situation, outcome: Outcome) -> Statement:
+def vector_store_ready(observation: Observation, now: Rollout, outcome: Outcome) -> Statement:
     """The release's collection is in memory, as many times as asked for."""
     kind = "VectorStoreReady"
-    milvus = observation.index.spec.vector_store.milvus
+    replicas = now.focus.record.replicas
     if problem := observation.secret_problem or observation.milvus.problem:
         return Statement(kind, "False", problem.reason, problem.message, problem.needs_a_person)
-    if active_collection_is_missing(observation):
+    if active_collection_is_missing(observation, now.book):
         message = (
-            f"Milvus has no collection {now.collection_name}, which queries run on; "
+            f"Milvus has no collection {now.focus.collection_name}, which queries run on; "
             "unless it comes back at once, it is built anew"
         )
         return Statement(kind, "Unknown", COLLECTION_GONE, message)
-    failed = [f for f in outcome.failures if isinstance(f.step, MILVUS_STEPS)]
+    failed = [f for f in outcome.failures if _of_focus(f, now)]
     if failed:
         return Statement(kind, "False", failed[0].reason, failed[0].message, failed[0].needs_a_person)
-    seen = now.collection
+    seen = now.focus.collection
     if seen is None or not seen.indexed:
-        return Statement(kind, "False", "Creating", f"collection {now.collection_name} is being created")
+        return Statement(
+            kind, "False", "Creating", f"collection {now.focus.collection_name} is being created"
+        )
     if not seen.loaded:
         return Statement(kind, "False", "Loading", f"collection {seen.name} is being loaded")
-    if seen.replicas < milvus.replicas:
-        message = f"{seen.replicas} of {milvus.replicas} replicas of {seen.name} are in memory: a query node is gone"
+    if seen.replicas < replicas:
+        message = f"{seen.replicas} of {replicas} replicas of {seen.name} are in memory: a query node is gone"
         return Statement(kind, "False", "ReplicaMissing", message)
     return Statement(kind, "True", "Loaded", f"collection {seen.name} is loaded, replicas: {seen.replicas}")
 
@@ -134,33 +149,32 @@ def catalogue_ready(observation: Observation) -> Statement:
     return Statement(kind, "True", "Reachable", f"Elasticsearch answers for index {index}")
 
 
-def search_ready(observation: Observation, now: Situation) -> Statement:
+def search_ready(observation: Observation, now: Rollout) -> Statement:
     """A gateway serves the active release."""
     kind = "SearchReady"
     gateway_ready, wanted = gateway_counts(observation)
-    if now.stage is not Stage.ACTIVE:
-        builds = [pod for pod in observation.pods if (pod.component, pod.release) == _build_of(now)]
-        if now.stage is Stage.BUILDING and (trouble := pod_trouble(builds)):
-            message = f"release {now.record.release} can't be filled: {trouble.message}"
+    if now.active is None:
+        if trouble := job_trouble(observation, now.focus):
+            message = f"release {now.focus.name} can't be filled: {trouble.message}"
             return Statement(kind, "False", trouble.reason, message, trouble.needs_a_person)
-        waiting = f": waiting for {now.waiting_for}" if now.waiting_for else ""
+        waiting = f": waiting for {now.focus.waiting_for}" if now.focus.waiting_for else ""
         return Statement(
-            kind, "False", "NoActiveRelease", f"release {now.record.release} is {now.stage.value}{waiting}"
+            kind, "False", "NoActiveRelease", f"release {now.focus.name} is {now.focus.state.value}{waiting}"
         )
     if gateway_ready > 0:
         return Statement(
-            kind, "True", "Serving", f"{gateway_ready} of {wanted} gateways serve {now.record.release}"
+            kind, "True", "Serving", f"{gateway_ready} of {wanted} gateways serve {now.focus.name}"
         )
     trouble = pod_trouble([pod for pod in observation.pods if pod.component == "gateway"])
     if trouble:
         return Statement(kind, "False", trouble.reason, trouble.message, trouble.needs_a_person)
-    return Statement(
-        kind, "False", "GatewayNotReady", f"0 of {wanted} gateways serve {now.record.release} yet"
-    )
+    return Statement(kind, "False", "GatewayNotReady", f"0 of {wanted} gateways serve {now.focus.name} yet")
 
 
-def _build_of(now: Situation) -> tuple[str, str]:
-    return "build", now.record.release
+def job_trouble(observation: Observation, release: Release) -> Problem | None:
+    """What keeps the Job that a release waits for from getting on."""
+    component = WORKED_BY.get(release.state)
+    return pod_trouble([p for p in observation.pods if (p.component, p.release) == (component, release.name)])
 
 
 def gateway_counts(observation: Observation) -> tuple[int, int]:
@@ -170,29 +184,67 @@ def gateway_counts(observation: Observation) -> tuple[int, int]:
     return live, observation.index.spec.search.replicas
 
 
-def promotable(now: Situation) -> Statement:
-    """A candidate has passed every gate."""
-    if now.stage is Stage.ACTIVE:
-        if now.wanted != now.record.release:
-            message = (
-                f"the spec now asks for release {now.wanted}, but switching releases is not served by this version; "
-                f"{now.record.release} goes on serving. Create another index for the change"
-            )
-            return Statement("Promotable", "False", "ReleaseChangeNotServed", message)
-        return Statement("Promotable", "False", "NoCandidate", "there is no candidate release")
-    if now.stage is Stage.SWITCHING:
+def promotable(observation: Observation, now: Rollout) -> Statement:
+    """How far the candidate is from taking over, or why there is none."""
+    kind, candidate = "Promotable", now.candidate
+    if candidate is None:
+        return _no_candidate(now)
+    if now.book.candidate and now.book.candidate.by != "Spec":
+        waiting = f": waiting for {candidate.waiting_for}" if candidate.waiting_for else ""
+        return Statement(kind, "True", "GoingBack", f"going back to release {candidate.name}{waiting}")
+    if candidate.state is State.PENDING:
+        reason = f"Insufficient{now.shortages[0].what}" if now.shortages else "Pending"
+        message = f"release {candidate.name} waits: {candidate.waiting_for}"
+        return Statement(kind, "False", reason, message, stalls=bool(now.shortages))
+    if candidate.state is State.AWAITING_APPROVAL:
+        message = f"release {candidate.name} has passed every gate and waits for {candidate.waiting_for}"
+        return Statement(kind, "True", "AwaitingApproval", message)
+    if candidate.state is State.SWITCHING:
+        return Statement(kind, "True", "GatesPassed", f"release {candidate.name} has passed every gate")
+    if trouble := job_trouble(observation, candidate) or encoder_trouble(observation, candidate):
+        message = f"release {candidate.name} is held up: {trouble.message}"
+        return Statement(kind, "False", trouble.reason, message, trouble.needs_a_person)
+    tight = "".join(f"; {shortage.message}" for shortage in now.shortages)
+    if failed := candidate.gates_failed:
+        said = "; ".join(f"{gate.name}: {gate.message}" for gate in failed)
         return Statement(
-            "Promotable", "True", "GatesPassed", f"release {now.record.release} has passed every gate"
+            kind, "False", "GatesFailed", f"release {candidate.name} is tried again: {said}{tight}"
         )
-    return Statement(
-        "Promotable", "False", "GatesPending", f"release {now.record.release} is {now.stage.value}"
+    message = (
+        f"release {candidate.name} is {candidate.state.value}: waiting for {candidate.waiting_for}{tight}"
     )
+    return Statement(kind, "False", "GatesPending", message)
 
 
-def within_budget(observation: Observation, now: Situation) -> Statement:
+def _no_candidate(now: Rollout) -> Statement:
+    kind = "Promotable"
+    if now.unknown_target:
+        kept = now.previous.name if now.previous else "none"
+        message = (
+            f"spec.rollout.rollbackTo names {now.unknown_target}, which is not retained (retained: {kept}); "
+            "name that one, or remove it"
+        )
+        return Statement(kind, "False", "RollbackTargetUnknown", message, stalls=True)
+    if now.failure and now.active:
+        message = (
+            f"release {now.failure.release}, which the spec asks for, has failed ({now.failure.reason}): "
+            f"{now.failure.message}; {now.active.name} goes on answering. Change the spec, or set annotation "
+            "semanticsearch.io/refresh-requested-at to the time now to try it again"
+        )
+        return Statement(kind, "False", "ReleaseFailed", message, stalls=True)
+    if now.active and now.active.name != now.wanted.release:
+        message = (
+            f"the spec asks for {now.wanted.release}, but rollout.rollbackTo holds {now.active.name}; "
+            "remove it to go forward"
+        )
+        return Statement(kind, "False", "HeldByRollback", message)
+    return Statement(kind, "False", "NoCandidate", "there is no candidate release")
+
+
+def within_budget(observation: Observation, now: Rollout) -> Statement:
     """The declared fleet stays under the monthly cap."""
     kind, spec = "WithinBudget", observation.index.spec
-    money = bill(spec, now.encoders_desired)
+    money = bill(spec, now.focus.encoders_desired)
     if money is None or spec.cost is None:
         return Statement(
             kind, "Unknown", "NoPrices", "spec.cost.prices is not given, so the bill is not known"
@@ -229,49 +281,44 @@ def paused(observation: Observation) -> Statement:
     return Statement("Paused", "False", "NotPaused", "")
 
 
-def ready(now: Situation, parts: Sequence[Statement]) -> Statement:
+def ready(now: Rollout, parts: Sequence[Statement]) -> Statement:
     """The summary: every part is as it should be."""
     bad = next((s for s in parts if s.status != "True"), None)
-    if bad and now.stage is not Stage.ACTIVE and not bad.stalls and bad.type != "SearchReady":
+    if bad and now.active is None and not bad.stalls and bad.type != "SearchReady":
         stalled_part = next((s for s in parts if s.stalls), None)
         bad = stalled_part or bad
     if bad:
-        return Statement(
-            "Ready", "False", bad.reason if now.stage is Stage.ACTIVE else now.stage.value, bad.message
-        )
-    rows = now.collection.rows if now.collection and now.collection.rows is not None else 0
-    fleet = f"{now.encoders_ready} encoder{'s' if now.encoders_ready != 1 else ''}"
+        return Statement("Ready", "False", bad.reason if now.active else now.focus.state.value, bad.message)
+    rows = now.focus.collection.rows if now.focus.collection and now.focus.collection.rows is not None else 0
+    fleet = f"{now.focus.encoders_ready} encoder{'s' if now.focus.encoders_ready != 1 else ''}"
     return Statement(
-        "Ready", "True", "Serving", f"release {now.record.release} serves {rows:,} products from {fleet}"
+        "Ready", "True", "Serving", f"release {now.focus.name} serves {rows:,} products from {fleet}"
     )
 
 
 def reconciling(
-    observation: Observation, now: Situation, parts: Sequence[Statement], failures: Sequence[Failure]
+    observation: Observation, now: Rollout, parts: Sequence[Statement], failures: Sequence[Failure]
 ) -> Statement:
     """Work is going on or being retried (kstatus: the resource is in progress)."""
     kind = "Reconciling"
     if observation.index.spec.paused:
         return Statement(kind, "False", "Paused", "")
-    if stalled(now, parts, failures).status == "True":
+    if stalled(parts, failures).status == "True":
         return Statement(kind, "False", "Stalled", "")
     if failures:
         return Statement(kind, "True", failures[0].reason, failures[0].message)
-    if now.stage is not Stage.ACTIVE:
-        return Statement(
-            kind, "True", now.stage.value, f"waiting for {now.waiting_for}" if now.waiting_for else ""
-        )
-    bad = next((s for s in parts if s.status != "True"), None)
+    if moving := now.candidate or (now.focus if now.active is None else None):
+        waiting = f": waiting for {moving.waiting_for}" if moving.waiting_for else ""
+        return Statement(kind, "True", moving.state.value, f"release {moving.name}{waiting}")
+    bad = next((s for s in parts if s.status != "True" and s.type != "Promotable"), None)
     return Statement(kind, "True", bad.reason, bad.message) if bad else Statement(kind, "False", "Steady", "")
 
 
-def stalled(now: Situation, parts: Sequence[Statement], failures: Sequence[Failure]) -> Statement:
+def stalled(parts: Sequence[Statement], failures: Sequence[Failure]) -> Statement:
     """Only a person can remove what is in the way (kstatus: failed). It heals by itself once they have."""
     kind = "Stalled"
     if failure := next((f for f in failures if f.needs_a_person), None):
         return Statement(kind, "True", failure.reason, failure.message)
     if part := next((s for s in parts if s.stalls), None):
         return Statement(kind, "True", part.reason, part.message)
-    if now.wanted != now.record.release:
-        return Statement(kind, "True", "ReleaseChangeNotServed", promotable(now).message)
     return Statement(kind, "False", "NotStalled", "")

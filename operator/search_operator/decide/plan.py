@@ -1,20 +1,21 @@
 """plan(): from what is observed to the ordered steps that bring it closer to what is declared."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
-from search_plane.release.record import alias_name
+from search_plane.release.record import ReleaseRecord, alias_name
 
+from search_operator.api.derive import encoder_source
 from search_operator.api.index import SemanticSearchIndex
-from search_operator.decide.cost import allowed_max_replicas
+from search_operator.decide.capacity import fleets
 from search_operator.decide.drift import covers
-from search_operator.decide.release import (
-    Situation,
-    Stage,
-    a_gateway_serves,
-    abandoned,
+from search_operator.decide.refreshing import refresh_request
+from search_operator.decide.release import Release, State, gateways_on
+from search_operator.decide.rollout import (
+    Rollout,
     active_collection_is_missing,
-    situation,
+    fleet_order,
+    pointer_is_lost,
+    rollout,
 )
 from search_operator.decide.steps import (
     FINALIZER,
@@ -27,21 +28,27 @@ from search_operator.decide.steps import (
     DropCollection,
     LoadCollection,
     NameTaken,
+    NudgeGateway,
     Plan,
     PointAlias,
     ReleaseFinalizer,
     Step,
 )
-from search_operator.observe.observation import Observation
+from search_operator.observe.book import Book
+from search_operator.observe.observation import JobView, Observation
 from search_operator.render.access import access_objects
 from search_operator.render.child import Images, Object
 from search_operator.render.encoder import encoder_objects
-from search_operator.render.gateway import active_release, gateway_objects
-from search_operator.render.jobs import build_job, build_name, refresh_cron_job, release_config
+from search_operator.render.gateway import active_name, gateway_objects, pointer, pointer_revision
+from search_operator.render.jobs import (
+    attempt_job,
+    build_job,
+    refresh_cron_job,
+    refresh_job,
+    refresh_name,
+    release_config,
+)
 from search_operator.render.stores import snapshot_of
-
-# A finished build's report and a strong count may reach us later than its end; only then are they judged.
-BELIEVE_AFTER = timedelta(seconds=30)
 
 
 @dataclass(frozen=True)
@@ -62,33 +69,126 @@ def plan(observation: Observation, installation: Installation) -> Plan:
         first = (AddFinalizer("nothing may exist that only we could clean up"),)
     if index.spec.paused:
         return Plan(first)
-    now = situation(observation)
+    now = rollout(observation)
+    if now.decided != observation.book:
+        # What was decided is durable before anything follows from it.
+        return Plan((*first, *_apply(observation, [pointer_by(index, now.decided, now.announced)])))
     children = desired_children(observation, now, installation)
     return Plan(
         (
             *first,
             *_apply(observation, children),
+            *_nudges(observation, now),
             *_garbage(observation, children, now),
             *_milvus(observation, now),
         )
     )
 
 
-def desired_children(observation: Observation, now: Situation, installation: Installation) -> list[Object]:
+def desired_children(observation: Observation, now: Rollout, installation: Installation) -> list[Object]:
     """Every child that should exist now, in the order in which others lean on it."""
-    index = observation.index
-    active = now.stage in (Stage.ACTIVE, Stage.SWITCHING)
-    children = [
-        *access_objects(index, installation.namespace),
-        release_config(index, now.record),
-        active_release(index, snapshot_of(index, now.record) if active else None),
-        *encoder_objects(index, now.record.encoder, installation.images, allowed_max_replicas(index.spec)),
-        *gateway_objects(index, installation.images),
-        refresh_cron_job(index, now.record, installation.images, suspended=now.stage != Stage.ACTIVE),
-    ]
-    if now.stage is Stage.BUILDING:
-        children.append(build_job(index, now.record, installation.images))
+    index, images = observation.index, installation.images
+    children = access_objects(index, installation.namespace)
+    for record in _filled(now):
+        active = now.active.record if now.active else None
+        children.append(release_config(index, record, active, reusable(now, record)))
+    if not pointer_is_lost(observation):
+        children.append(pointer_by(index, now.book, now.announced))
+    children += _encoders(index, now, images)
+    children += gateway_objects(index, images)
+    children += _refreshes(observation, now, images)
+    if now.candidate:
+        children += _candidate_jobs(index, now.candidate, images)
     return children
+
+
+def pointer_by(index: SemanticSearchIndex, book: Book, announced: Release | None) -> Object:
+    """The pointer by a book: its active release, and its candidate as soon as gateways shall make it ready."""
+    active = snapshot_of(index, book.active.record) if book.active else None
+    told = announced and book.candidate and book.candidate.release == announced.name
+    return pointer(index, active, snapshot_of(index, announced.record) if announced and told else None, book)
+
+
+def reusable(now: Rollout, record: ReleaseRecord) -> tuple[ReleaseRecord, ...]:
+    """Releases of the same encoder whose vectors may be copied; none for a full rebuild, which starts from nothing."""
+    if record.rebuild and not (now.active and now.active.name == record.release):
+        return ()
+    fingerprint = record.encoder.fingerprint()
+    return tuple(
+        held.record
+        for held in (now.book.active, now.book.previous)
+        if held and held.release != record.release and held.record.encoder.fingerprint() == fingerprint
+    )
+
+
+def _filled(now: Rollout) -> list[ReleaseRecord]:
+    """The records that jobs may run for."""
+    return list({held.release: held.record for held in now.book.held}.values())
+
+
+def _encoders(index: SemanticSearchIndex, now: Rollout, images: Images) -> list[Object]:
+    """A fleet for each fingerprint; one that must wait for room, and one that gateways still use, included."""
+    waits = now.candidate.name if now.candidate and now.candidate.state is State.PENDING else ""
+    needed = {
+        held.record.encoder.fingerprint(): held.record for held in now.book.held if held.release != waits
+    }
+    needed |= {
+        release.record.encoder.fingerprint(): release.record
+        for release in now.retiring
+        if release.waiting_for and release.record.encoder.fingerprint() not in needed
+    }
+    order = [f for f in fleet_order(now.book) if f in needed]
+    sizes = fleets(index.spec, [*order, *(f for f in needed if f not in order)])
+    found: list[Object] = []
+    for fingerprint, record in needed.items():
+        spec_asks = record.release == now.wanted.release
+        source = encoder_source(index.spec) if spec_asks else record.source
+        found += encoder_objects(index, record.encoder, source, images, sizes[fingerprint])
+    return found
+
+
+def _refreshes(observation: Observation, now: Rollout, images: Images) -> list[Object]:
+    index = observation.index
+    record = now.active.record if now.active else now.wanted
+    suspended = now.active is None or index.spec.refresh.mode == "Full"
+    found = [refresh_cron_job(index, record, images, previous=False, suspended=suspended)]
+    if now.previous:
+        found.append(refresh_cron_job(index, now.previous.record, images, previous=True, suspended=False))
+    request = refresh_request(observation, now)
+    if request and now.active:
+        found.append(refresh_job(index, now.active.record, images, request))
+    return found
+
+
+def _candidate_jobs(index: SemanticSearchIndex, candidate: Release, images: Images) -> list[Object]:
+    """The Job that the candidate's state waits for."""
+    match candidate.state:
+        case State.BUILDING:
+            return [build_job(index, candidate.record, images)]
+        case State.CATCHING_UP:
+            return [attempt_job(index, candidate.record, images, "catchup", candidate.attempt)]
+        case State.VERIFYING if candidate.verify is None or candidate.verify.attempt < candidate.attempt:
+            return [attempt_job(index, candidate.record, images, "verify", candidate.attempt)]
+    return []
+
+
+def _nudges(observation: Observation, now: Rollout) -> list[Step]:
+    """Gateways that say something else than the pointer, and have not been told of its content yet."""
+    live = observation.child("ConfigMap", active_name(observation.index.name))
+    if live is None:
+        return []
+    index, told = observation.index, pointer_revision(live)
+    if pointer_revision(pointer_by(index, now.book, now.announced)) != told:
+        return []
+    active = snapshot_of(index, now.active.record).revision() if now.active else ""
+    following = snapshot_of(index, now.announced.record).revision() if now.announced else ""
+    return [
+        NudgeGateway(f"gateway {gateway.pod} has not heard of the pointer's content", gateway.pod, told)
+        for gateway in observation.gateways
+        if gateway.nudged != told
+        and gateway.state is not None
+        and (gateway.state.revision != active or (following and gateway.state.next_revision != following))
+    ]
 
 
 def _apply(observation: Observation, children: list[Object]) -> list[Step]:
@@ -106,35 +206,40 @@ def _apply(observation: Observation, children: list[Object]) -> list[Step]:
     return steps
 
 
-def _garbage(observation: Observation, children: list[Object], now: Situation) -> list[Step]:
-    """Children of ours that nothing asks for; a finished build is kept for its log."""
-    wanted = {(c["kind"], c["metadata"]["name"]) for c in children}
-    keep = ("Job", build_name(observation.index.name, now.record.release))
-    steps: list[Step] = []
-    for (kind, name), live in sorted(observation.children.items()):
-        if (kind, name) in wanted or (kind, name) == keep or not _controlled(live, observation.index):
-            continue
-        if not live["metadata"].get("deletionTimestamp"):
-            steps.append(DeleteObject(f"no release needs {kind} {name}", kind, name, live["metadata"]["uid"]))
-    if now.build and (why := _why_build_again(observation, now)):
-        steps.append(DeleteObject(f"{why}: run the build again", "Job", now.build.name, now.build.uid))
-    return steps
+def _garbage(observation: Observation, children: list[Object], now: Rollout) -> list[Step]:
+    """Children of ours that nothing asks for. Jobs that have ended are kept for their logs, while their release is."""
+    wanted = {(wish["kind"], wish["metadata"]["name"]) for wish in children}
+    wanted |= {("Job", name) for name in _kept_jobs(observation, now)}
+    # Without the pointer nobody knows whom the rest belongs to.
+    if pointer_is_lost(observation):
+        return []
+    return [
+        DeleteObject(f"no release needs {kind} {name}", kind, name, live["metadata"]["uid"])
+        for (kind, name), live in sorted(observation.children.items())
+        if (kind, name) not in wanted
+        and _controlled(live, observation.index)
+        and not live["metadata"].get("deletionTimestamp")
+    ]
 
 
-def _why_build_again(observation: Observation, now: Situation) -> str:
-    """Why a build that has ended must be repeated; empty when it need not. A build is cheap when little differs."""
-    build = now.build
-    if build is None or now.stage is Stage.ACTIVE:
-        return ""
-    if build.failed:
-        return "the build Job has failed"
-    if not build.succeeded or now.stage is not Stage.VERIFYING:
-        return ""
-    if observation.now - datetime.fromisoformat(build.finished_at) < BELIEVE_AFTER:
-        return ""
-    if build.report is None:
-        return "the build's report is lost"
-    return next((gate.message for gate in now.gates if gate.result == "Failed"), "")
+def _kept_jobs(observation: Observation, now: Rollout) -> set[str]:
+    """Jobs of the releases that have a part; of earlier attempts only what has ended, and of a CronJob all."""
+    held = {record.release for record in _filled(now)}
+    known = {refresh_name(observation.index.name, r) for r in (refresh_request(observation, now),) if r}
+    return {
+        job.name
+        for job in observation.jobs
+        if job.name in known or job.component == "refresh" or (job.release in held and _of_use(job, now))
+    }
+
+
+def _of_use(job: JobView, now: Rollout) -> bool:
+    candidate = now.candidate
+    if candidate is None or candidate.name != job.release:
+        return bool(job.finished_at)
+    if job.component == "build":
+        return True
+    return bool(job.finished_at) or job.attempt == candidate.attempt
 
 
 def _controlled(live: Object, index: SemanticSearchIndex) -> bool:
@@ -142,58 +247,80 @@ def _controlled(live: Object, index: SemanticSearchIndex) -> bool:
     return any(owner.get("uid") == index.uid and owner.get("controller") for owner in owners)
 
 
-def _milvus(observation: Observation, now: Situation) -> list[Step]:
+def _milvus(observation: Observation, now: Rollout) -> list[Step]:
     # While the pointer names a missing collection, a new one of that name would be queried before it is filled.
-    if not observation.milvus.known or active_collection_is_missing(observation):
+    if not observation.milvus.known or active_collection_is_missing(observation, now.book):
         return []
-    replicas = observation.index.spec.vector_store.milvus.replicas
-    alias = alias_name(observation.index.namespace, observation.index.name)
-    seen = now.collection
-    steps: list[Step] = []
-    if seen is None:
-        if observation.milvus.alias_target == now.collection_name:
-            return [DropAlias("its collection is gone", alias)]
-        if now.build:
-            steps.append(DeleteObject("its collection is gone", "Job", now.build.name, now.build.uid))
-        if a_gateway_serves(observation):
-            return steps
+    index = observation.index
+    alias = alias_name(index.namespace, index.name)
+    target, steps = observation.milvus.alias_target, list[Step]()
+    for release in (now.candidate, now.active, now.previous):
+        if release is None or release.state is State.PENDING:
+            continue
+        if release is now.previous and now.candidate and now.candidate.name == release.name:
+            continue
+        steps += _collection_steps(observation, release, now, alias)
+    if (
+        now.active
+        and now.active.collection
+        and now.active.collection.loaded
+        and target != now.active.collection_name
+    ):
         steps.append(
-            CreateCollection(
-                f"release {now.record.release} has no collection", now.collection_name, now.record
-            )
+            PointAlias(f"alias {alias} should name the active release", alias, now.active.collection_name)
         )
-    elif not seen.indexed:
-        steps.append(CreateIndex(f"collection {seen.name} has no index", seen.name, now.record))
-    elif seen.loading:
-        pass
-    elif not seen.loaded:
-        steps.append(LoadCollection(f"collection {seen.name} is not loaded", seen.name, replicas, False))
-    elif _must_reload(now, replicas):
-        reason = (
-            f"collection {seen.name} is loaded {seen.replicas} times, not {replicas}; nothing queries it yet"
-        )
-        steps.append(LoadCollection(reason, seen.name, replicas, True))
-    elif now.stage is Stage.ACTIVE and observation.milvus.alias_target != seen.name:
-        steps.append(PointAlias(f"alias {alias} should name the active release", alias, seen.name))
     steps += [
-        DropCollection(
-            f"release {c.record.release} was replaced before it was active", c.name, c.record.release
-        )
-        for c in abandoned(observation, now.record.release)
-        if c.name != observation.milvus.alias_target
+        DropCollection(f"release {r.name} has no part any more", r.collection_name, r.name)
+        for r in now.retiring
+        if r.collection and not r.waiting_for
     ]
     return steps
 
 
-def _must_reload(now: Situation, replicas: int) -> bool:
+def _collection_steps(observation: Observation, release: Release, now: Rollout, alias: str) -> list[Step]:
+    """What the release's collection lacks; never a call that would take reads of it away."""
+    seen, name, replicas = release.collection, release.collection_name, release.record.replicas
+    if seen is None:
+        return _creation(observation, release, now, alias)
+    if not seen.indexed:
+        return [CreateIndex(f"collection {name} has no index", name, release.record)]
+    if seen.loading:
+        return []
+    if not seen.loaded:
+        return [LoadCollection(f"collection {name} is not loaded", name, replicas, False)]
+    if release is now.candidate and _must_reload(release):
+        reason = f"collection {name} is loaded {seen.replicas} times, not {replicas}; nothing queries it yet"
+        return [LoadCollection(reason, name, replicas, True)]
+    return []
+
+
+def _creation(observation: Observation, release: Release, now: Rollout, alias: str) -> list[Step]:
+    if release is not now.candidate:
+        return []
+    if observation.milvus.alias_target == release.collection_name:
+        return [DropAlias("its collection is gone", alias)]
+    steps: list[Step] = [
+        DeleteObject("its collection is gone", "Job", job.name, job.uid)
+        for job in observation.jobs
+        if job.release == release.name and job.component != "refresh"
+    ]
+    if gateways_on(observation, release.name):
+        return steps
+    reason = f"release {release.name} has no collection"
+    return [*steps, CreateCollection(reason, release.collection_name, release.record)]
+
+
+def _must_reload(candidate: Release) -> bool:
     """Whether a candidate is loaded in another number than is asked for, which only a new load changes.
 
     A build in progress is not disturbed; once it has ended, only a number that Milvus tells (not 0) is believed.
     """
-    seen = now.collection
-    if seen is None or seen.replicas == replicas:
+    seen = candidate.collection
+    if seen is None or seen.replicas == candidate.record.replicas:
         return False
-    return now.stage is Stage.PROVISIONING or (now.stage is Stage.VERIFYING and seen.replicas > 0)
+    if candidate.state is State.PROVISIONING:
+        return True
+    return candidate.state is State.VERIFYING and seen.replicas > 0
 
 
 def _deletion(observation: Observation) -> list[Step]:

@@ -1,197 +1,220 @@
-"""Which release an index should have, which one is active, and how far the way there is."""
+"""The life of one release: a pure state machine over what is observed.
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+Pending -> Provisioning -> Building -> CatchingUp -> Verifying -> AwaitingApproval -> Switching -> Active -> Previous
+-> Retiring, and Failed from each of the first seven. Nothing of it is remembered but who plays which part (the book).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from search_plane.release.record import ReleaseRecord, collection_name
 
-from search_operator.api.derive import desired_release, encoder_identity, hnsw_index
 from search_operator.api.index import SemanticSearchIndex
+from search_operator.decide.capacity import Shortage
 from search_operator.decide.gates import Gate, evaluate, passed
-from search_operator.observe.observation import CollectionView, JobView, Observation
+from search_operator.observe.book import Book, Held
+from search_operator.observe.observation import CollectionView, GatewayView, JobView, Observation
 from search_operator.render.encoder import encoder_name
+from search_operator.render.stores import snapshot_of
 
-# Two readings this far apart must agree before an active release's missing collection is believed.
-CONFIRM_GONE = timedelta(seconds=10)
-COLLECTION_GONE = "CollectionGone"
+Component = Literal["build", "catchup", "verify", "refresh"]
+
+# A switch happens at most this long after the catalogue was last read for the candidate.
+FRESH = timedelta(minutes=15)
+# A finished job's report and a strong count may reach us later than its end; only then are they judged.
+BELIEVE_AFTER = timedelta(seconds=30)
+ATTEMPTS = 3
 
 
-class Stage(StrEnum):
-    """Where the release stands; the words of the status."""
+class State(StrEnum):
+    """Where a release stands; the words of the status."""
 
+    PENDING = "Pending"
     PROVISIONING = "Provisioning"
     BUILDING = "Building"
+    CATCHING_UP = "CatchingUp"
     VERIFYING = "Verifying"
+    AWAITING_APPROVAL = "AwaitingApproval"
     SWITCHING = "Switching"
     ACTIVE = "Active"
+    PREVIOUS = "Previous"
+    RETIRING = "Retiring"
+    FAILED = "Failed"
+
+
+# How long a candidate may be in a state while another release answers; a pending or approved one waits for a person.
+DEADLINES: Mapping[State, timedelta] = {
+    State.PROVISIONING: timedelta(hours=1),
+    State.BUILDING: timedelta(hours=24),
+    State.CATCHING_UP: timedelta(hours=12),
+    State.VERIFYING: timedelta(hours=2),
+    State.SWITCHING: timedelta(minutes=15),
+}
 
 
 @dataclass(frozen=True)
-class Situation:
-    """The release that is being worked on or served, and everything decided about it so far.
+class Release:
+    """A release in its part, and everything decided about it.
 
-    `wanted` is the name that the spec asks for; it differs from `record.release` only when an active release
-    is kept because another one is asked for.
+    `attempt` is the number of the catch-up and verification that are running or due.
     """
 
     record: ReleaseRecord
-    wanted: str
-    stage: Stage
+    state: State
     collection_name: str
     collection: CollectionView | None
-    build: JobView | None
-    gates: tuple[Gate, ...]
-    waiting_for: str
     encoders_ready: int
     encoders_desired: int
+    build: JobView | None = None
+    catchup: JobView | None = None
+    verify: JobView | None = None
+    gates: tuple[Gate, ...] = ()
+    waiting_for: str = ""
+    attempt: int = 1
+
+    @property
+    def name(self) -> str:
+        """Its name, r-xxxxxxxx."""
+        return self.record.release
+
+    @property
+    def gates_failed(self) -> tuple[Gate, ...]:
+        """The gates that stopped it."""
+        return tuple(gate for gate in self.gates if gate.result == "Failed")
+
+    @property
+    def ready_to_commit(self) -> bool:
+        """Whether nothing stands between it and the queries."""
+        return self.state is State.SWITCHING and not self.waiting_for
 
 
-def desired_record(index: SemanticSearchIndex) -> ReleaseRecord:
-    """The release that the spec asks for."""
-    return ReleaseRecord(
-        namespace=index.namespace,
-        index=index.name,
-        release=desired_release(index.spec),
-        encoder=encoder_identity(index.spec),
-        hnsw=hnsw_index(index.spec),
-        shards=index.spec.vector_store.milvus.shards,
-    )
-
-
-def active_record(observation: Observation) -> ReleaseRecord | None:
-    """The release that queries run on now, by the pointer; None once its collection is known to be gone.
-
-    While Milvus does not answer, or answers without the collection for the first time, nothing is concluded.
-    """
-    snapshot = observation.snapshot
-    if snapshot is None:
-        return _from_alias(observation)
-    seen = observation.milvus.collection(snapshot.milvus.collection)
-    if seen is not None:
-        return seen.record
-    if observation.milvus.known and gone_is_confirmed(observation):
-        return None
-    wanted = desired_record(observation.index)
-    return wanted if wanted.release == snapshot.release else _record_of(observation, wanted)
-
-
-def gone_is_confirmed(observation: Observation) -> bool:
-    """Whether the status has been saying for long enough that the active collection is gone."""
-    told = told_condition(observation.index, "VectorStoreReady")
-    # Unknown is said for this reason only, so that its time is that of the first answer without the collection.
-    if not told or (told.get("status"), told.get("reason")) != ("Unknown", COLLECTION_GONE):
-        return False
-    since = datetime.fromisoformat(told["lastTransitionTime"])
-    return observation.now - since >= CONFIRM_GONE
-
-
-def abandoned(observation: Observation, current: str) -> list[CollectionView]:
-    """Collections of candidates that a newer spec has replaced before they were active, by the last status.
-
-    Others are left alone: they may be what an index of this name left behind on purpose.
-    """
-    told = {r.get("name") for r in observation.index.status.get("releases", ()) if r.get("role") != "Active"}
-    return [c for c in observation.milvus.collections if c.record.release in told - {current}]
-
-
-def told_condition(index: SemanticSearchIndex, kind: str) -> Mapping[str, Any] | None:
-    """What the last status said in the condition of that type."""
-    return next((c for c in index.status.get("conditions", ()) if c.get("type") == kind), None)
-
-
-def active_collection_is_missing(observation: Observation) -> bool:
-    """Milvus answers, but without the collection that queries run on."""
-    snapshot = observation.snapshot
-    return (
-        snapshot is not None
-        and observation.milvus.known
-        and observation.milvus.collection(snapshot.milvus.collection) is None
-    )
-
-
-def a_gateway_serves(observation: Observation) -> bool:
-    """Whether a gateway pod is ready, which none is without a release.
-
-    They query by name until the kubelets have brought them an emptied pointer, which takes up to a minute and a half.
-    """
-    return any(pod.component == "gateway" and pod.ready for pod in observation.pods)
-
-
-def situation(observation: Observation) -> Situation:
-    """Everything that plan and status need to know about the release of this index."""
+def plain_release(observation: Observation, record: ReleaseRecord, state: State) -> Release:
+    """A release that is not on its way: active, previous or retiring."""
     index = observation.index
-    wanted = desired_record(index)
-    active = active_record(observation)
-    record = active or wanted
     name = collection_name(index.namespace, index.name, record.release)
-    collection = observation.milvus.collection(name)
-    build = newest_job(observation, "build", record.release)
     ready, desired = encoder_counts(observation, record)
-    gates = evaluate(collection, build, index.spec.vector_store.milvus.replicas)
-    snapshot = observation.snapshot
-    if active is not None:
-        restored = snapshot is not None
-        stage = Stage.ACTIVE if restored else Stage.SWITCHING
-        waiting = "" if restored else "the lost pointer to be written again"
-    elif missing := _provisioning_waits_for(observation, collection, build, ready):
-        stage, waiting = Stage.PROVISIONING, missing
-    elif build is None or not build.succeeded:
-        stage, waiting = Stage.BUILDING, _build_waits_for(build)
-    elif not passed(gates):
-        stage, waiting = Stage.VERIFYING, "; ".join(g.message for g in gates if g.result != "Passed")
-    else:
-        stage, waiting = Stage.SWITCHING, "the gateway to take over the release"
-    return Situation(record, wanted.release, stage, name, collection, build, gates, waiting, ready, desired)
+    build = newest_job(observation, "build", record.release)
+    return Release(record, state, name, observation.milvus.collection(name), ready, desired, build=build)
 
 
-def newest_job(observation: Observation, component: str, release: str = "") -> JobView | None:
-    """The latest Job of a component (and release), by its start."""
-    found = [j for j in observation.jobs if j.component == component and release in ("", j.release)]
-    return max(found, key=lambda j: j.started_at, default=None)
+def candidate_release(
+    observation: Observation, book: Book, held: Held, shortages: Sequence[Shortage]
+) -> Release:
+    """The candidate: how far it is, what it waits for, and how its gates stand."""
+    index, record = observation.index, held.record
+    active = book.active.record if book.active else None
+    build, catchup, verify = (newest_job(observation, kind, record.release, held.since) for kind in _KINDS)
+    same = active is not None and active.encoder.fingerprint() == record.encoder.fingerprint()
+    found = plain_release(observation, record, State.PENDING)
+
+    def judged(verification: JobView | None) -> tuple[Gate, ...]:
+        return evaluate(
+            found.collection,
+            catchup if catchup and catchup.succeeded else None,
+            verification if verification and verification.succeeded else None,
+            has_active=active is not None,
+            same_fingerprint=same,
+            spec=index.spec,
+        )
+
+    gates = judged(verify)
+    # A good verification outlives the catch-up that follows a long wait: quality does not expire with a few changes.
+    if verify and catchup and verify.attempt < catchup.attempt and any(g.result == "Failed" for g in gates):
+        verify, gates = None, judged(None)
+    attempt = _attempt(observation, record.release, catchup, verify, gates)
+    found = replace(found, build=build, catchup=catchup, verify=verify, gates=gates, attempt=attempt)
+    retained = book.previous is not None and book.previous.release == record.release
+    state, waiting = _where(observation, held, found, shortages, first=active is None, retained=retained)
+    return replace(found, state=state, waiting_for=waiting)
 
 
-def encoder_counts(observation: Observation, record: ReleaseRecord) -> tuple[int, int]:
-    """(ready, desired) encoder pods; desired is at least the autoscaler's minimum."""
-    minimum = observation.index.spec.encoder.autoscaling.min_replicas
-    deployment = observation.child("Deployment", encoder_name(observation.index.name, record.encoder))
-    if deployment is None:
-        return 0, minimum
-    ready = int(deployment.get("status", {}).get("readyReplicas", 0))
-    return ready, max(minimum, int(deployment["spec"].get("replicas", minimum)))
+def _where(
+    observation: Observation,
+    held: Held,
+    found: Release,
+    shortages: Sequence[Shortage],
+    *,
+    first: bool,
+    retained: bool,
+) -> tuple[State, str]:
+    """(state, what it waits for). A release that comes back in an emergency needs nothing but gateways that reach it."""
+    rollout = observation.index.spec.rollout
+    catchup, begun = found.catchup, found.build is not None or found.catchup is not None
+    if held.by == "Spec":
+        lacking = [s for s in shortages if rollout.capacity_check == "Enforce" or s.what == "Encoders"]
+        if lacking and not begun and not first and not retained:
+            return State.PENDING, "; ".join(shortage.message for shortage in lacking)
+        if missing := _provisioning_waits_for(observation, found, begun):
+            return State.PROVISIONING, missing
+        filled = retained or catchup is not None or (found.build is not None and found.build.succeeded)
+        if not filled:
+            return State.BUILDING, _job_waits_for("build", found.build)
+        if catchup is None or not catchup.succeeded or catchup.attempt < found.attempt:
+            return State.CATCHING_UP, _job_waits_for("catch-up", catchup)
+        if not passed(found.gates):
+            return State.VERIFYING, _gates_wait_for(found)
+        if rollout.promotion == "Manual" and not first and rollout.approved_release != found.name:
+            return State.AWAITING_APPROVAL, f"approval: set spec.rollout.approvedRelease to {found.name}"
+    return State.SWITCHING, "" if first else "; ".join(unprepared(observation, found.record))
 
 
-def _from_alias(observation: Observation) -> ReleaseRecord | None:
-    """When the pointer is lost: the alias was moved last of all, so what it names was active.
-
-    It counts only when this index's own status agrees: data retained from an earlier index is caught up first.
-    """
-    seen = observation.milvus.collection(observation.milvus.alias_target)
-    return seen.record if seen and seen.record.release == observation.index.active_release else None
+_KINDS: tuple[Component, ...] = ("build", "catchup", "verify")
 
 
-def _record_of(observation: Observation, wanted: ReleaseRecord) -> ReleaseRecord | None:
-    snapshot = observation.snapshot
-    if snapshot is None:
-        return None
-    return wanted.model_copy(update={"release": snapshot.release, "encoder": snapshot.encoder})
+def _attempt(
+    observation: Observation,
+    release: str,
+    catchup: JobView | None,
+    verify: JobView | None,
+    gates: tuple[Gate, ...],
+) -> int:
+    """Which catch-up and verification is due: the next one when the last has failed for good or is too old."""
+    if catchup is None:
+        return 1 + max(
+            (j.attempt for j in observation.jobs if (j.component, j.release) == ("catchup", release)),
+            default=0,
+        )
+    latest = catchup.attempt
+    if not catchup.finished_at:
+        return latest
+    if catchup.failed or (not catchup.report and _believed(observation, catchup)):
+        return latest + 1
+    if passed(gates):
+        rollout = observation.index.spec.rollout
+        held_back = rollout.promotion == "Manual" and rollout.approved_release != release
+        return latest if held_back or not _stale(observation, catchup) else latest + 1
+    if verify is None or not verify.finished_at or not _believed(observation, verify):
+        return latest
+    broken = verify.failed or not verify.report or any(gate.result == "Failed" for gate in gates)
+    return latest + 1 if broken else latest
 
 
-def _provisioning_waits_for(
-    observation: Observation, collection: CollectionView | None, build: JobView | None, ready: int
-) -> str:
+def _believed(observation: Observation, job: JobView) -> bool:
+    return observation.now - datetime.fromisoformat(job.finished_at) >= BELIEVE_AFTER
+
+
+def _stale(observation: Observation, catchup: JobView | None) -> bool:
+    return (
+        catchup is not None
+        and bool(catchup.finished_at)
+        and observation.now - datetime.fromisoformat(catchup.finished_at) > FRESH
+    )
+
+
+def _provisioning_waits_for(observation: Observation, found: Release, begun: bool) -> str:
     """What the release lacks before it can be filled; a build that has begun is only sent back for its collection."""
-    waits = [] if build else _before_the_build(observation, ready)
-    replicas = observation.index.spec.vector_store.milvus.replicas
+    waits = [] if begun else _before_the_build(observation, found.encoders_ready)
+    collection, replicas = found.collection, found.record.replicas
     if not observation.milvus.known:
-        waits += [] if build else ["Milvus"]
-    elif collection is None and a_gateway_serves(observation):
-        waits.append("the gateways to let go of the lost collection")
+        waits += [] if begun else ["Milvus"]
+    elif collection is None and (holders := gateways_on(observation, found.name)):
+        waits.append(f"the gateways to let go of the lost collection: {', '.join(holders)}")
     elif collection is None or not collection.indexed:
         waits.append("the collection")
-    elif not collection.loaded or (collection.replicas != replicas and build is None):
+    elif not collection.loaded or (collection.replicas != replicas and not begun):
         waits.append(f"the collection to be loaded with {replicas} replica{'s' if replicas > 1 else ''}")
     return ", ".join(waits)
 
@@ -207,15 +230,93 @@ def _before_the_build(observation: Observation, ready: int) -> list[str]:
     return waits
 
 
-def _build_waits_for(build: JobView | None) -> str:
-    if build is None:
-        return "the build Job to start"
-    progress = build.progress
+def _job_waits_for(what: str, job: JobView | None) -> str:
+    if job is None or job.succeeded:
+        return f"the {what} Job to start"
+    done = f"{job.slices_done} of {job.slices} slices; " if job.slices > 1 else ""
+    progress = job.progress
     if progress is None or not progress.total:
-        return "the build Job to report progress"
-    rows = f"{max(progress.total - progress.done, 0):,} of {progress.total:,} rows"
+        return f"{done}the {what} Job to report progress"
+    rows = f"{done}{max(progress.total - progress.done, 0):,} of {progress.total:,} rows"
     return (
         rows
         if progress.phase == "Scanning"
         else f"a second reading of the catalogue, which must agree: {rows}"
     )
+
+
+def _gates_wait_for(found: Release) -> str:
+    missing = "; ".join(gate.message for gate in found.gates if gate.result != "Passed" and gate.message)
+    if found.verify is None or not found.verify.finished_at:
+        return "the verify Job to measure" if found.verify else "the verify Job to start"
+    return missing
+
+
+def newest_job(
+    observation: Observation, component: Component, release: str = "", since: datetime | None = None
+) -> JobView | None:
+    """The latest Job of a component (and release), by its attempt and start; of those begun since then."""
+    found = [
+        j
+        for j in observation.jobs
+        if j.component == component
+        and release in ("", j.release)
+        # Times of the API are whole seconds.
+        and (since is None or datetime.fromisoformat(j.started_at) >= since.replace(microsecond=0))
+    ]
+    return max(found, key=lambda j: (j.attempt if release else 0, j.started_at), default=None)
+
+
+def encoder_counts(observation: Observation, record: ReleaseRecord) -> tuple[int, int]:
+    """(ready, desired) encoder pods; desired is at least the autoscaler's minimum."""
+    minimum = observation.index.spec.encoder.autoscaling.min_replicas
+    deployment = observation.child("Deployment", encoder_name(observation.index.name, record.encoder))
+    if deployment is None:
+        return 0, minimum
+    ready = int(deployment.get("status", {}).get("readyReplicas", 0))
+    return ready, int(deployment["spec"].get("replicas", minimum))
+
+
+def gateways_on(observation: Observation, release: str) -> list[str]:
+    """Gateway pods that answer from the release, make it ready, or can't say; only an unready one surely does not."""
+    return [g.pod for g in observation.gateways if _may_use(g, release)]
+
+
+def _may_use(gateway: GatewayView, release: str) -> bool:
+    if gateway.state is None:
+        return gateway.ready
+    return release in (gateway.state.release, gateway.state.next, *gateway.state.leaving)
+
+
+def unprepared(observation: Observation, record: ReleaseRecord) -> tuple[str, ...]:
+    """Sentences about the gateways that answer queries and have not made the release ready yet."""
+    revision = snapshot_of(observation.index, record).revision()
+    return tuple(
+        sentence
+        for gateway in observation.gateways
+        if gateway.ready and (sentence := _lacks(gateway, record.release, revision))
+    )
+
+
+def _lacks(gateway: GatewayView, release: str, revision: str) -> str:
+    state = gateway.state
+    if state is None:
+        return f"gateway {gateway.pod} to answer"
+    if state.draining or state.revision == revision:
+        return ""
+    if state.next_revision != revision:
+        return f"gateway {gateway.pod} to hear of {release}"
+    if not state.prepared:
+        why = ", ".join(f"{part} {what}" for part, what in sorted(state.waiting_for.items()))
+        return f"gateway {gateway.pod} to make {release} ready ({why or 'asking'})"
+    return ""
+
+
+def told_release(index: SemanticSearchIndex, release: str) -> Mapping[str, Any]:
+    """What the last status said of a release; empty when nothing."""
+    return next((r for r in index.status.get("releases", ()) if r.get("name") == release), {})
+
+
+def told_condition(index: SemanticSearchIndex, kind: str) -> Mapping[str, Any] | None:
+    """What the last status said in the condition of that type."""
+    return next((c for c in index.status.get("conditions", ()) if c.get("type") == kind), None)

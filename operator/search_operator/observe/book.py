@@ -5,7 +5,7 @@ The pointer and the book change in one write, so that a switch happens wholly or
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 from pydantic import ValidationError
@@ -17,11 +17,17 @@ FAILURES_KEPT = 8
 
 
 class Held(Frozen):
-    """A release that is kept: `since` it has had its part, `until` (the previous one) when its retention ends."""
+    """A release in its part: `since` when, `by` what it came to it, and `until` when the previous one is retained."""
 
     record: ReleaseRecord
     since: datetime
+    by: Literal["Spec", "Rollback", "Watch", "Loss"] = "Spec"
     until: datetime | None = None
+
+    @property
+    def release(self) -> str:
+        """Its name."""
+        return self.record.release
 
 
 class FailedRelease(Frozen):
@@ -34,15 +40,25 @@ class FailedRelease(Frozen):
 
 
 class Book(Frozen):
-    """The active release, the one it replaced while that is retained, and those that failed, newest last."""
+    """Who plays which part: the release that answers, the one on its way, the one to go back to, and those to remove.
+
+    `failed` holds what must not be tried again, newest last.
+    """
 
     active: Held | None = None
+    candidate: Held | None = None
     previous: Held | None = None
+    retiring: tuple[ReleaseRecord, ...] = ()
     failed: tuple[FailedRelease, ...] = ()
 
     def to_json(self) -> str:
         """Canonical JSON: the same book is always the same text."""
         return orjson.dumps(self.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS).decode()
+
+    @property
+    def held(self) -> tuple[Held, ...]:
+        """Active, candidate and previous, as far as there are such; one release may be two of them."""
+        return tuple(held for held in (self.active, self.candidate, self.previous) if held)
 
     def failure_of(self, release: str) -> FailedRelease | None:
         """Why that release failed, if it did."""

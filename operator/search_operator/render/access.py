@@ -6,7 +6,7 @@ from search_operator.api.index import SemanticSearchIndex
 from search_operator.render.child import HTTP_PORT, MANAGED_BY, Component, Object, child, labels
 
 LINK_LOCAL = "169.254.0.0/16"
-_JOBS: tuple[Component, ...] = ("build", "refresh")
+_JOBS: tuple[Component, ...] = ("build", "catchup", "verify", "refresh")
 
 
 def access_objects(index: SemanticSearchIndex, operator_namespace: str) -> list[Object]:

@@ -3,8 +3,10 @@
 from typing import Any
 
 from search_plane.release.identity import EncoderIdentity
+from search_plane.release.record import EncoderSource
 
 from search_operator.api.index import SemanticSearchIndex
+from search_operator.decide.capacity import Fleet
 from search_operator.render.child import (
     TMP_VOLUME,
     Images,
@@ -33,24 +35,30 @@ def encoder_url(index: SemanticSearchIndex, identity: EncoderIdentity) -> str:
 
 
 def encoder_objects(
-    index: SemanticSearchIndex, identity: EncoderIdentity, images: Images, max_replicas: int
+    index: SemanticSearchIndex,
+    identity: EncoderIdentity,
+    source: EncoderSource,
+    images: Images,
+    fleet: Fleet,
 ) -> list[Object]:
-    """The fleet. `max_replicas` is what the monthly cap allows; `replicas` is the autoscaler's alone."""
+    """One fleet. `replicas` is the autoscaler's alone, within the fleet's bounds."""
     name = encoder_name(index.name, identity)
     selector = labels(index.name, "encoder") | {FINGERPRINT_LABEL: identity.fingerprint()[7:15]}
-    scaling = index.spec.encoder.autoscaling
     deployment = {
         "spec": {
             "selector": {"matchLabels": selector},
             "strategy": {"type": "RollingUpdate", "rollingUpdate": _rolling_update(index)},
-            "template": {"metadata": {"labels": selector}, "spec": _pod(index, identity, images, selector)},
+            "template": {
+                "metadata": {"labels": selector},
+                "spec": _pod(index, identity, source, images, selector),
+            },
         }
     }
     autoscaler = {
         "spec": {
             "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
-            "minReplicas": min(scaling.min_replicas, max_replicas),
-            "maxReplicas": max_replicas,
+            "minReplicas": max(1, fleet.minimum),
+            "maxReplicas": max(1, fleet.maximum),
             "metrics": [
                 {
                     "type": "Resource",
@@ -89,11 +97,15 @@ def _rolling_update(index: SemanticSearchIndex) -> Object:
 
 
 def _pod(
-    index: SemanticSearchIndex, identity: EncoderIdentity, images: Images, selector: dict[str, str]
+    index: SemanticSearchIndex,
+    identity: EncoderIdentity,
+    source: EncoderSource,
+    images: Images,
+    selector: dict[str, str],
 ) -> Object:
     encoder = index.spec.encoder
     accelerator = encoder.accelerator
-    volume, model_dir = _weights(index)
+    volume, model_dir = _weights(source)
     resources: dict[str, Any] = encoder.resources.model_dump(exclude_none=True)
     if accelerator.count:
         limits = {**(resources.get("limits") or {}), accelerator.resource: str(accelerator.count)}
@@ -101,7 +113,7 @@ def _pod(
     container = restricted_container(
         {
             "name": "encoder",
-            "image": encoder.image or images.plane,
+            "image": source.image or images.plane,
             "imagePullPolicy": images.pull_policy,
             "args": ["encoder"],
             "env": environment(
@@ -136,19 +148,13 @@ def _pod(
     )
 
 
-def _weights(index: SemanticSearchIndex) -> tuple[Object | None, str]:
+def _weights(source: EncoderSource) -> tuple[Object | None, str]:
     """The volume that carries the artefact (none when it is baked into the image), and where the artefact lies."""
-    weights = index.spec.encoder.weights
-    if weights.image:
-        return {
-            "name": "weights",
-            "image": {"reference": weights.image, "pullPolicy": "IfNotPresent"},
-        }, MODEL_DIR
-    if weights.persistent_volume_claim:
-        claim = weights.persistent_volume_claim
-        volume = {
-            "name": "weights",
-            "persistentVolumeClaim": {"claimName": claim.claim_name, "readOnly": True},
-        }
-        return volume, f"{MODEL_DIR}/{claim.path}".rstrip("/")
-    return None, weights.baked_in.path if weights.baked_in else MODEL_DIR
+    if source.weights_image:
+        image = {"reference": source.weights_image, "pullPolicy": "IfNotPresent"}
+        return {"name": "weights", "image": image}, MODEL_DIR
+    if source.weights_claim:
+        claim = {"claimName": source.weights_claim, "readOnly": True}
+        volume = {"name": "weights", "persistentVolumeClaim": claim}
+        return volume, f"{MODEL_DIR}/{source.weights_path.lstrip('/')}".rstrip("/")
+    return None, source.weights_path or MODEL_DIR

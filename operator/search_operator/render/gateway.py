@@ -1,8 +1,13 @@
 """The search gateway: Deployment, Service, PodDisruptionBudget, and the snapshot that it serves."""
 
+from collections.abc import Mapping
+from typing import Any
+
+from search_plane.release.identity import canonical_sha256
 from search_plane.release.record import ReleaseSnapshot
 
 from search_operator.api.index import SemanticSearchIndex
+from search_operator.observe.book import BOOK_KEY, Book
 from search_operator.render.child import (
     TMP_VOLUME,
     Images,
@@ -16,6 +21,9 @@ from search_operator.render.child import (
 from search_operator.render.stores import RELEASE_DIR, release_file_volume, store_mounts, store_volumes
 from search_operator.render.workload import disruption_budget, probe, service, spread
 
+RELEASE_KEY = "release.json"
+NEXT_KEY = "next.json"
+
 
 def gateway_name(index: str) -> str:
     """Name of the gateway's Deployment and of the Service that clients use."""
@@ -27,10 +35,25 @@ def active_name(index: str) -> str:
     return f"{index}-active"
 
 
-def active_release(index: SemanticSearchIndex, snapshot: ReleaseSnapshot | None) -> Object:
-    """The pointer; `{}` while no release is active, which keeps the gateway unready."""
-    data = {"release.json": snapshot.to_json() if snapshot else "{}"}
+def pointer(
+    index: SemanticSearchIndex, active: ReleaseSnapshot | None, announced: ReleaseSnapshot | None, book: Book
+) -> Object:
+    """What is answered from, what gateways shall make ready, and the book: all change in one write.
+
+    `{}` while no release is active keeps the gateway unready. Without a release to announce, the active one is.
+    """
+    data = {
+        RELEASE_KEY: active.to_json() if active else "{}",
+        NEXT_KEY: snapshot.to_json() if (snapshot := announced or active) else "{}",
+        BOOK_KEY: book.to_json(),
+    }
     return child(index, "v1", "ConfigMap", active_name(index.name), "gateway", {"data": data})
+
+
+def pointer_revision(config_map: Mapping[str, Any]) -> str:
+    """16 hex digits that tell what the pointer makes gateways do."""
+    data = config_map.get("data", {})
+    return canonical_sha256([data.get(RELEASE_KEY), data.get(NEXT_KEY)])[:16]
 
 
 def gateway_objects(index: SemanticSearchIndex, images: Images) -> list[Object]:
@@ -59,7 +82,9 @@ def _pod(index: SemanticSearchIndex, images: Images, selector: dict[str, str]) -
             "image": index.spec.search.image or images.plane,
             "imagePullPolicy": images.pull_policy,
             "args": ["gateway"],
-            "env": environment({"RELEASE_FILE": f"{RELEASE_DIR}/release.json"}),
+            "env": environment(
+                {"RELEASE_FILE": f"{RELEASE_DIR}/{RELEASE_KEY}", "NEXT_FILE": f"{RELEASE_DIR}/{NEXT_KEY}"}
+            ),
             "resources": index.spec.search.resources.model_dump(exclude_none=True),
             "startupProbe": probe("/healthz", periodSeconds=1, failureThreshold=120),
             "readinessProbe": probe("/readyz", periodSeconds=2, timeoutSeconds=3, failureThreshold=2),

@@ -1,5 +1,7 @@
 """How pods get at Milvus and Elasticsearch: the snapshot's targets, and the files that are mounted for them."""
 
+from collections.abc import Sequence
+
 from search_plane.release.record import (
     CatalogueTarget,
     MilvusTarget,
@@ -19,8 +21,13 @@ ELASTICSEARCH_DIR = "/etc/search/elasticsearch"
 CA_DIR = "/etc/search/elasticsearch-ca"
 
 
-def snapshot_of(index: SemanticSearchIndex, record: ReleaseRecord) -> ReleaseSnapshot:
-    """What the data plane needs to fill or serve the release, with what the spec may change in place (ef, filter)."""
+def snapshot_of(
+    index: SemanticSearchIndex, record: ReleaseRecord, reuse: Sequence[ReleaseRecord] = ()
+) -> ReleaseSnapshot:
+    """What the data plane needs to fill or serve the release, with what the spec may change in place (ef, filter).
+
+    `reuse`: releases whose vectors may be copied into it.
+    """
     milvus, elasticsearch = index.spec.vector_store.milvus, index.spec.catalogue.elasticsearch
     return ReleaseSnapshot(
         namespace=index.namespace,
@@ -46,6 +53,7 @@ def snapshot_of(index: SemanticSearchIndex, record: ReleaseRecord) -> ReleaseSna
             ca_file=f"{CA_DIR}/ca.crt" if elasticsearch.ca_secret_ref else None,
         ),
         top_k=index.spec.search.top_k,
+        reuse=tuple(collection_name(r.namespace, r.index, r.release) for r in reuse),
     )
 
 
