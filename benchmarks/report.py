@@ -67,6 +67,32 @@ class Row(BaseModel):
             met=met,
         )
 
+    @classmethod
+    def at_most(cls, name: str, ours: float, most: float, *, unit: str = "") -> "Row":
+        """A row of a figure that may reach `most`, which may be 0."""
+        return cls._bounded(name, ours, "at most", most, unit, met=ours <= most)
+
+    @classmethod
+    def at_least(cls, name: str, ours: float, least: float, *, unit: str = "") -> "Row":
+        """A row of a figure that must reach `least`."""
+        return cls._bounded(name, ours, "at least", least, unit, met=ours >= least)
+
+    @classmethod
+    def _bounded(cls, name: str, ours: float, against: str, limit: float, unit: str, *, met: bool) -> "Row":
+        # There is no ratio to nothing; the figure itself says how far off it is.
+        ratio = ours / limit if limit else ours
+        goal = 1.0 if limit else 0.0
+        return cls(
+            name=name,
+            ours=round(ours, 3),
+            against=against,
+            limit=round(limit, 3),
+            ratio=round(ratio, 4),
+            unit=unit,
+            goal=goal,
+            met=met,
+        )
+
 
 def alternate(
     measures: Mapping[str, Callable[[], float]], rounds: int, warmups: int = 0
