@@ -15,6 +15,7 @@ from tests.testbed.cluster.commands import run
 from tests.testbed.cluster.toolchain import Progress, locked
 
 MILVUS_RECIPE = Path(__file__).parent / "milvus"
+MILVUS_CLUSTER_RECIPE = Path(__file__).parent / "milvus_cluster"
 ELASTICSEARCH_RECIPE = Path(__file__).parent / "elasticsearch"
 JAVA_RELEASE = 17
 _FETCH_SECONDS = 900
@@ -93,6 +94,17 @@ def java() -> Path:
 def elasticsearch_jars(progress: Progress = silent) -> Path:
     """Folder with the jars of the Elasticsearch node: our launcher and what Maven resolved for it."""
     sources = [ELASTICSEARCH_RECIPE / "pom.xml", *(ELASTICSEARCH_RECIPE / "src").rglob("*.java")]
+    return _jars("elasticsearch", "Elasticsearch node", ELASTICSEARCH_RECIPE, sources, progress)
+
+
+def kafka_jars(progress: Progress = silent) -> Path:
+    """Folder with the jars of a Kafka broker (45 MB)."""
+    sources = [MILVUS_CLUSTER_RECIPE / "pom.xml"]
+    return _jars("kafka", "Kafka broker", MILVUS_CLUSTER_RECIPE, sources, progress)
+
+
+def _jars(name: str, what: str, recipe: Path, sources: list[Path], progress: Progress) -> Path:
+    """Folder with what `mvn package` makes of a recipe and resolves for it, once per content of `sources`."""
 
     def make(folder: Path) -> None:
         maven = shutil.which("mvn")
@@ -100,10 +112,10 @@ def elasticsearch_jars(progress: Progress = silent) -> Path:
             raise TestbedError("no mvn on PATH; install Maven (Debian: apt-get install maven)")
         work = folder.with_name(f"{folder.name}.work")
         shutil.rmtree(work, ignore_errors=True)
-        shutil.copytree(ELASTICSEARCH_RECIPE, work)
+        shutil.copytree(recipe, work)
         run(
             [maven, "-B", "-q", "-f", work / "pom.xml", "package"],
-            what="building the Elasticsearch node with Maven",
+            what=f"building the {what} with Maven",
             timeout=_FETCH_SECONDS,
             remedy="check the network and ~/.m2/settings.xml",
         )
@@ -111,5 +123,5 @@ def elasticsearch_jars(progress: Progress = silent) -> Path:
             shutil.copy(jar, folder)
         shutil.rmtree(work)
 
-    root = cache_root() / "stores" / f"elasticsearch-{sources_key(*sources)}"
-    return _made_once(root, "Elasticsearch node", make, progress)
+    root = cache_root() / "stores" / f"{name}-{sources_key(*sources)}"
+    return _made_once(root, what, make, progress)
