@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.testbed.apiserver import ApiServer, api_server
+from tests.testbed.cluster.commands import wait_until
 
 CRD_FILE = Path(__file__).resolve().parents[2] / "crds" / "semanticsearchindexes.yaml"
 
@@ -15,7 +16,13 @@ def apiserver() -> Iterator[ApiServer]:
     """A running API server with the CRD, and the namespace `search`."""
     with api_server() as server:
         server.ask("apply", "-f", str(CRD_FILE))
-        server.ask("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRD_FILE))
+        # Not `kubectl wait`: it fails on a CRD whose status is still empty.
+        conditions = "jsonpath={.status.conditions[?(@.type=='Established')].status}"
+        wait_until(
+            lambda: server.ask("get", "-f", str(CRD_FILE), "-o", conditions) == "True",
+            what="the API server to serve the CRD",
+            timeout=30,
+        )
         server.ask("create", "namespace", "search")
         yield server
 
