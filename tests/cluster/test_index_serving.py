@@ -207,6 +207,8 @@ MAY = [
     ("delete", "jobs.batch", NAMESPACE),
     ("get", "secrets", NAMESPACE),
     ("create", "events", NAMESPACE),
+    ("patch", "pods", NAMESPACE),
+    ("list", "nodes", NAMESPACE),
     ("update", "leases.coordination.k8s.io/semantic-search-operator", "semantic-search-system"),
 ]
 MAY_NOT = [
@@ -225,7 +227,8 @@ MAY_NOT = [
     ("escalate", "clusterroles.rbac.authorization.k8s.io", NAMESPACE),
     ("bind", "clusterroles.rbac.authorization.k8s.io", NAMESPACE),
     ("impersonate", "users", NAMESPACE),
-    ("list", "nodes", NAMESPACE),
+    ("watch", "nodes", NAMESPACE),
+    ("get", "nodes/proxy", NAMESPACE),
     ("patch", "nodes", NAMESPACE),
     ("patch", "namespaces", NAMESPACE),
     ("delete", "persistentvolumeclaims", NAMESPACE),

@@ -37,7 +37,8 @@ def worth_asking(index: SemanticSearchIndex, book: Book) -> bool:
     """Whether room for another release may matter in this pass: one is on its way, or asked for, or may be any time."""
     if index.being_deleted:
         return False
-    if any(release.get("role") == "Candidate" for release in index.status.get("releases", ())):
+    told = (release.get("role") for release in index.status.get("releases", ()))
+    if book.candidate is not None or "Candidate" in told:
         return True
     active = book.active.record if book.active else None
     return (

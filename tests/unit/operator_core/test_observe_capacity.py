@@ -53,6 +53,8 @@ def test_it_is_asked_while_another_release_is_wanted_or_on_its_way() -> None:
     assert worth_asking(index("production", encoder={"maxTokens": 64}), book(of))
     told = index("production", status={"releases": [{"name": "r-2", "role": "Candidate"}]})
     assert worth_asking(told, book(told))
+    noted = book(of)
+    assert worth_asking(of, noted.model_copy(update={"candidate": noted.active}))
     full = index("production", refresh={"mode": "Full"})
     assert worth_asking(full, book(full))
 
