@@ -19,6 +19,7 @@ from elasticsearch import Elasticsearch
 from numpy.typing import NDArray
 from pymilvus import MilvusClient
 from search_plane.jobs.rendering import Rendered, Renderer
+from search_plane.release.gateway_state import GatewayState
 from search_plane.release.identity import EncoderIdentity
 from search_plane.release.record import CatalogueTarget, MilvusTarget, ReleaseSnapshot
 
@@ -145,18 +146,33 @@ class GatewayProcess:
         self._environment = {name.upper(): value for name, value in self._environment.items()}
         self._process: subprocess.Popen[bytes] | None = None
 
-    def mount(self, content: str) -> None:
-        """Replaces the release file atomically, as the kubelet does: the symlink ..data moves."""
+    def mount(self, content: str, announced: str = "{}") -> None:
+        """Replaces release.json and next.json in one step, as the kubelet does: the symlink ..data moves."""
         self._versions += 1
         data = self._mount / f"..{self._versions}"
         data.mkdir()
-        (data / "release.json").write_text(content, encoding="utf-8")
+        for name, text in (("release.json", content), ("next.json", announced)):
+            (data / name).write_text(text, encoding="utf-8")
+            if not (self._mount / name).is_symlink():
+                (self._mount / name).symlink_to(f"..data/{name}")
         link = self._mount / "..data_tmp"
         link.symlink_to(data.name)
         os.replace(link, self._mount / "..data")
-        file = self._mount / "release.json"
-        if not file.is_symlink():
-            file.symlink_to("..data/release.json")
+
+    def announce(self, active: ReleaseSnapshot, coming: ReleaseSnapshot, seconds: float = 60) -> None:
+        """Mounts both, and waits until the gateway says that the coming one is prepared."""
+        self.mount(active.to_json(), coming.to_json())
+
+        def prepared() -> bool:
+            state = self.state()
+            return state.prepared and state.next_revision == coming.revision()
+
+        wait_until(f"the gateway to have {coming.release} prepared", prepared, seconds)
+
+    def state(self) -> GatewayState:
+        """What /release says."""
+        answer = httpx.get(f"{self.url}/release", timeout=5).raise_for_status()
+        return GatewayState.model_validate_json(answer.content)
 
     def start(self) -> GatewayProcess:
         """Starts it and waits until it answers /healthz."""
@@ -189,6 +205,10 @@ class GatewayProcess:
     def search(self, q: str, k: int = 10) -> httpx.Response:
         """One query."""
         return httpx.get(f"{self.url}/search", params={"q": q, "k": k}, timeout=10)
+
+    def metrics(self) -> str:
+        """The text of /metrics."""
+        return httpx.get(f"{self.url}/metrics", timeout=5).text
 
     def terminate(self) -> None:
         """SIGTERM, as the kubelet sends it."""

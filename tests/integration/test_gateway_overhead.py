@@ -10,9 +10,9 @@ from time import perf_counter, process_time
 
 import aiohttp
 import pytest
+from search_plane.gateway.collection import Collection
 from search_plane.gateway.embedding import QueryEncoder
 from search_plane.gateway.join import Catalogue
-from search_plane.gateway.vectors import VectorSearch
 
 from tests.integration.gateway_bed import QUERIES, GatewayProcess
 from tests.integration.gateway_fixtures import Shop, shop
@@ -61,7 +61,7 @@ async def measure(shop: Shop, gateway: GatewayProcess) -> Measured:
     """Asks each query through the gateway and directly, in turn."""
     snapshot = shop.blue.snapshot
     encoder = QueryEncoder(snapshot.encoder_url, snapshot.encoder, 10, connections=4)
-    vectors = VectorSearch(snapshot.milvus, 10)
+    vectors = Collection(snapshot.milvus, 10)
     catalogue = Catalogue(snapshot.catalogue, 10, connections=4)
     until = asyncio.get_running_loop().time() + 300
     measured = Measured()
@@ -79,7 +79,7 @@ async def measure(shop: Shop, gateway: GatewayProcess) -> Measured:
             started = perf_counter()
             vector = await encoder.embed(query, until)
             embedded = perf_counter()
-            near = await vectors.nearest(vector, K, until)
+            (near,) = await vectors.search([vector], K, until)
             found = perf_counter()
             await catalogue.documents([neighbour.id for neighbour in near], until)
             return embedded - started, found - embedded, perf_counter() - found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -15,11 +16,13 @@ __all__ = ["shop"]
 pytestmark = pytest.mark.stores
 
 
+# What is answered is asked here, not how fast: a busy machine gets its time.
+PATIENT = {f"{part}_timeout_ms": 10_000 for part in ("encoder", "milvus", "es", "total")}
+
+
 @pytest.fixture(scope="module")
 def gateway(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
-    # What is answered is asked here, not how fast: a busy machine gets its time.
-    timeouts = {f"{part}_timeout_ms": 10_000 for part in ("encoder", "milvus", "es", "total")}
-    with GatewayProcess(tmp_path_factory.mktemp("gateway"), **timeouts) as process:
+    with GatewayProcess(tmp_path_factory.mktemp("gateway"), **PATIENT) as process:
         process.serve(shop.blue.snapshot)
         yield process
 
@@ -72,10 +75,33 @@ def test_a_deleted_product_is_dropped_and_counted(shop: Shop, gateway: GatewayPr
         answer = gateway.search(QUERIES[2], 10).json()
     finally:
         shop.elasticsearch.index(index=shop.index, id=gone, document=source)
-    assert (answer["dropped"], answer["total"], answer["degraded"]) == (1, 9, [])
-    assert [hit["id"] for hit in answer["hits"]] == [hit["id"] for hit in before["hits"][1:]]
-    assert [hit["rank"] for hit in answer["hits"]] == list(range(1, 10))
+    # More than k are asked for: what is gone makes room for the next.
+    assert (answer["dropped"], answer["total"], answer["degraded"]) == (1, 10, [])
+    assert [hit["id"] for hit in answer["hits"][:9]] == [hit["id"] for hit in before["hits"][1:]]
+    assert [hit["rank"] for hit in answer["hits"]] == list(range(1, 11))
+    assert answer["hits"][9]["title"] is not None
     assert gateway.search(QUERIES[2], 10).json()["dropped"] == 0
+
+
+def test_what_leaves_the_filter_is_dropped_although_it_is_in_the_catalogue(
+    shop: Shop, tmp_path: Path
+) -> None:
+    catalogue = shop.blue.snapshot.catalogue.model_copy(update={"filter": "stock:>0"})
+    snapshot = shop.blue.snapshot.model_copy(update={"catalogue": catalogue})
+    with GatewayProcess(tmp_path, **PATIENT) as filtered:
+        filtered.serve(snapshot)
+        before = filtered.search(QUERIES[4], 10).json()
+        first = before["hits"][0]
+        assert all(hit["stock"] > 0 for hit in before["hits"])
+        shop.elasticsearch.update(index=shop.index, id=first["id"], doc={"stock": 0}, refresh=True)
+        try:
+            after = filtered.search(QUERIES[4], 10).json()
+        finally:
+            shop.elasticsearch.update(
+                index=shop.index, id=first["id"], doc={"stock": first["stock"]}, refresh=True
+            )
+        assert (after["dropped"], after["total"], after["degraded"]) == (before["dropped"] + 1, 10, [])
+        assert [hit["id"] for hit in after["hits"][:9]] == [hit["id"] for hit in before["hits"][1:]]
 
 
 def test_a_query_is_understood_the_same_in_full_width(shop: Shop, gateway: GatewayProcess) -> None:
@@ -92,11 +118,15 @@ def test_k_is_the_number_of_hits(shop: Shop, gateway: GatewayProcess, k: int) ->
 
 def test_the_release_in_use_is_told(shop: Shop, gateway: GatewayProcess) -> None:
     snapshot = shop.blue.snapshot
-    assert httpx.get(f"{gateway.url}/release").json() == {
-        "release": snapshot.release,
-        "fingerprint": snapshot.fingerprint,
-        "collection": snapshot.milvus.collection,
-    }
+    state = gateway.state()
+    assert (state.release, state.fingerprint) == (snapshot.release, snapshot.fingerprint)
+    assert (state.collection, state.revision) == (snapshot.milvus.collection, snapshot.revision())
+    assert (state.next, state.prepared, state.waiting_for, state.leaving) == ("", False, {}, ())
+    (traffic,) = state.traffic
+    assert (traffic.release, traffic.failed, traffic.empty) == (snapshot.release, 0, 0)
+    assert traffic.queries > len(QUERIES)
+    assert traffic.p95_ms is not None
+    assert 0 < traffic.p95_ms < 10_000
     metrics = httpx.get(f"{gateway.url}/metrics").text
     assert f'gateway_queries_total{{path="semantic",release="{snapshot.release}"}}' in metrics
     assert "gateway_ready 1.0" in metrics

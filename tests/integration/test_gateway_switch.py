@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,140 @@ def test_every_answer_during_switches_is_wholly_from_one_release(shop: Shop, gat
         f"\nswitches under load: {len(order)}, answers: {dict(counts)}, failed: {len(load.failures)}, mixed: 0"
     )
     assert set(counts) == set(by_name)
+
+
+def test_twenty_announced_switches_under_load_lose_and_mix_nothing(
+    shop: Shop, gateway: GatewayProcess
+) -> None:
+    """Back and forth between two releases, each first with another ef and depth, which is a switch too."""
+    load = Load(gateway.url)
+    blue, green = (release.snapshot for release in (shop.blue, shop.green))
+    deeper = [
+        one.model_copy(update={"top_k": 90, "milvus": one.milvus.model_copy(update={"ef": 256})})
+        for one in (blue, green)
+    ]
+    order = [deeper[0], green, deeper[1], blue] * 5
+    seconds: list[float] = []
+
+    async def story() -> None:
+        now = blue
+        for coming in order:
+            await asyncio.to_thread(gateway.announce, now, coming)
+            started, before = time.monotonic(), len(load.answers)
+            gateway.mount(coming.to_json())
+
+            def in_use(revision: str = coming.revision()) -> bool:
+                return gateway.state().revision == revision
+
+            await until(f"{coming.release} in use", in_use, 10)
+            seconds.append(time.monotonic() - started)
+
+            def answered(before: int = before) -> bool:
+                return len(load.answers) > before + 10
+
+            await until("answers after it", answered)
+            now = coming
+
+    asyncio.run(during(load, story))
+    assert load.failures == []
+    by_name = {release.snapshot.release: release for release in (shop.blue, shop.green)}
+    for answer in load.answers:
+        assert_wholly_from(answer, by_name[answer["release"]])
+    counts = Counter(answer["release"] for answer in load.answers)
+    assert set(counts) == set(by_name)
+    wait_until("replaced releases to be left", lambda: gateway.state().leaving == ())
+    traffic = {one.release: one for one in gateway.state().traffic}
+    assert [one.failed for one in traffic.values()] == [0, 0]
+    print(
+        f"\nannounced switches: {len(order)}, answers: {dict(counts)}, failed: 0, mixed: 0;"
+        f" from the file to its use at most {max(seconds) * 1000:.0f} ms"
+    )
+    # No part is asked any more at the switch: it takes the next look at the file.
+    assert max(seconds) < 5.0
+
+
+def test_a_release_that_can_not_be_prepared_changes_nothing_and_may_be_taken_back(
+    shop: Shop, gateway: GatewayProcess
+) -> None:
+    blue, green = shop.blue.snapshot, shop.green.snapshot
+    shop.green_encoder.kill()
+    try:
+        gateway.mount(blue.to_json(), green.to_json())
+        wait_until("the encoder to be missed", lambda: list(gateway.state().waiting_for) == ["encoder"])
+        state = gateway.state()
+        assert (state.release, state.next, state.next_revision) == (
+            blue.release, green.release, green.revision(),
+        )  # fmt: skip
+        assert state.prepared is False
+        # Named although it is not prepared: it waits, and the one in use answers.
+        gateway.mount(green.to_json(), green.to_json())
+        wait_until("it to be pending", lambda: gateway.ready()["pending"] == green.release)
+        for query in QUERIES:
+            assert_wholly_from(gateway.search(query, K).json(), shop.blue)
+        # The pointer goes back while the next one is still being prepared.
+        gateway.mount(blue.to_json(), green.to_json())
+        wait_until("it to be pending no more", lambda: gateway.ready()["pending"] is None)
+        assert gateway.state().next == green.release
+        gateway.mount(blue.to_json())
+        wait_until("it to be let go", lambda: gateway.state().next == "")
+        assert_wholly_from(gateway.search(QUERIES[0], K).json(), shop.blue)
+        assert gateway.ready()["ready"] is True
+    finally:
+        shop.green_encoder.start()
+
+
+def test_prepared_is_true_to_now(shop: Shop, gateway: GatewayProcess) -> None:
+    blue, green = shop.blue.snapshot, shop.green.snapshot
+    gateway.announce(blue, green)
+    shop.green_encoder.kill()
+    try:
+        wait_until("the encoder to be missed", lambda: not gateway.state().prepared, 30)
+        assert list(gateway.state().waiting_for) == ["encoder"]
+    finally:
+        shop.green_encoder.start()
+    wait_until("it to be prepared again", lambda: gateway.state().prepared, 30)
+    assert gateway.state().release == blue.release
+
+
+def test_a_replaced_release_is_leaving_until_its_last_query_has_ended(shop: Shop, tmp_path: Path) -> None:
+    parts = urlsplit(shop.blue.snapshot.encoder_url)
+    blue, green = shop.blue.snapshot, shop.green.snapshot
+    with (
+        Cable(parts.hostname or "", parts.port or 0) as cable,
+        GatewayProcess(tmp_path, **PATIENT) as gateway,
+    ):
+        slow = blue.model_copy(update={"encoder_url": f"http://{cable.address}"})
+        gateway.serve(slow)
+        gateway.announce(slow, green)
+        cable.set(Mode.SILENT)
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(gateway.search, QUERIES[0])
+            inflight = "gateway_inflight_requests 2.0"
+            wait_until("the query to be under way", lambda: inflight in gateway.metrics(), 10)
+            gateway.mount(green.to_json())
+            wait_until("the switch", lambda: gateway.state().release == green.release, 10)
+            assert gateway.state().leaving == (slow.release,)
+            assert gateway.search(QUERIES[0]).json()["release"] == green.release
+            cable.set(Mode.OPEN)
+            assert_wholly_from(asked.result(10).json(), shop.blue)
+        wait_until("it to be left", lambda: gateway.state().leaving == (), 10)
+
+
+def test_a_collection_of_another_fingerprint_is_never_prepared_and_never_answers(
+    shop: Shop, tmp_path: Path
+) -> None:
+    blue, green = shop.blue.snapshot, shop.green.snapshot
+    mixed = green.model_copy(update={"milvus": blue.milvus, "release": "r-mixed000"})
+    why = f"collection {blue.milvus.collection} is of another fingerprint"
+    with GatewayProcess(tmp_path, **PATIENT) as gateway:
+        gateway.mount(mixed.to_json())
+        wait_until("the collection to be refused", lambda: gateway.state().waiting_for == {"milvus": why})
+        answer = gateway.search(QUERIES[0])
+        assert (answer.status_code, answer.json()) == (503, {"error": why, "field": "milvus"})
+        gateway.serve(blue)
+        gateway.mount(blue.to_json(), mixed.to_json())
+        wait_until("the collection to be refused", lambda: gateway.state().waiting_for == {"milvus": why})
+        assert gateway.state().prepared is False
 
 
 def test_a_release_whose_encoder_is_away_waits_and_the_old_one_answers(

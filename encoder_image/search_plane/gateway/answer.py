@@ -35,11 +35,16 @@ class Answer(BaseModel):
     fingerprint: str = Field(description="The fingerprint of the encoder that made every vector involved.")
     path: Literal["semantic"] = "semantic"
     degraded: list[str] = Field(
-        description="What is missing: `catalogue` = Elasticsearch did not answer for all hits."
+        description=(
+            "What is missing: `catalogue` = Elasticsearch did not answer for all hits; "
+            "`vectors` = Milvus may not have seen all rows, there may be nearer products."
+        )
     )
     hits: list[Hit]
     total: int = Field(description="The number of hits in this answer.")
-    dropped: int = Field(description="Products that the index still held and the catalogue no longer does.")
+    dropped: int = Field(
+        description="Products as near as these hits that the index still held and the catalogue no longer does."
+    )
     timings_ms: Timings
 
 
@@ -61,14 +66,6 @@ class Readiness(BaseModel):
     )
     release_file: str | None = Field(description="What is wrong with the release file, if anything.")
     draining: bool
-
-
-class ReleaseInUse(BaseModel):
-    """The release that queries are answered from."""
-
-    release: str
-    fingerprint: str
-    collection: str
 
 
 ANSWER_EXAMPLE = {

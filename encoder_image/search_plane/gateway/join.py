@@ -1,8 +1,9 @@
 """Joining what is near with what exists: price and stock are the catalogue's at the moment of the query."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from elastic_transport import ConnectionError as ElasticConnectionError
 from elastic_transport import ConnectionTimeout, TransportError
@@ -11,11 +12,12 @@ from pydantic import JsonValue
 from tenacity import retry, retry_if_exception, stop_after_attempt
 
 from search_plane.gateway.answer import Hit
+from search_plane.gateway.collection import Neighbour
 from search_plane.gateway.faults import Unavailable
-from search_plane.gateway.vectors import Neighbour
 from search_plane.release.record import CatalogueFields, CatalogueTarget
 from search_plane.stores.catalogue import CatalogueConnection
 
+T = TypeVar("T")
 Document = Mapping[str, JsonValue]
 
 
@@ -29,16 +31,19 @@ class Joined:
 
 
 def merge(
-    neighbours: Sequence[Neighbour], answers: Mapping[str, Document | None], fields: CatalogueFields
+    neighbours: Sequence[Neighbour], answers: Mapping[str, Document | None], fields: CatalogueFields, k: int
 ) -> Joined:
-    """Joins neighbours with the catalogue's answers by id. Pure.
+    """Joins neighbours with the catalogue's answers by id, up to `k` hits. Pure.
 
     `answers[id]` is the document's source, or None when the catalogue has no such document: that neighbour is
-    dropped. An id missing in `answers` was not judged (a shard failed): the hit stays, without fields.
+    dropped. An id missing in `answers` was not judged (a shard failed): the hit stays, without fields. Neighbours
+    after the k-th hit are not counted.
     """
     hits: list[Hit] = []
     dropped = unknown = 0
     for neighbour in neighbours:
+        if len(hits) == k:
+            break
         if neighbour.id not in answers:
             unknown += 1
             source: Document = {}
@@ -97,21 +102,34 @@ class Catalogue:
         self._timeout = timeout_seconds
         fields = target.fields
         self._includes = [fields.title, fields.brand, fields.category, fields.price, fields.stock]
+        self._filter = target.filter
 
     async def documents(self, ids: Sequence[str], until: float) -> dict[str, Document | None]:
-        """What the catalogue says of each id (see `judged`) by the loop's time `until`; else Unavailable."""
-        return judged(await self._docs(ids, until)) if ids else {}
+        """What the catalogue says of each id (see `judged`) by the loop's time `until`; else Unavailable.
+
+        A document that the catalogue's filter does not let through is one that does not exist. The filter is a
+        search: it sees a change after Elasticsearch's refresh, the fields are those of this moment.
+        """
+        if not ids:
+            return {}
+        if not self._filter:
+            return judged(await self._within(self._mget(ids), until))
+        docs, passing = await self._within(asyncio.gather(self._mget(ids), self._passing(ids)), until)
+        return {
+            identifier: document if identifier in passing else None
+            for identifier, document in judged(docs).items()
+        }
 
     async def probe(self, until: float) -> None:
         """Asks for a document that need not exist; Unavailable when that can't be judged (no such index)."""
-        if not judged(await self._docs(["-"], until)):
+        if not judged(await self._within(self._mget(["-"]), until)):
             raise Unavailable("elasticsearch", "index", "the catalogue's index can't be read")
 
-    async def _docs(self, ids: Sequence[str], until: float) -> list[dict[str, JsonValue]]:
+    async def _within(self, call: Awaitable[T], until: float) -> T:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout_at(min(until, loop.time() + self._timeout)):
-                return await self._mget(ids)
+                return await call
         except (TimeoutError, ConnectionTimeout):
             raise Unavailable("elasticsearch", "timeout", "the catalogue did not answer in time") from None
         except ApiError as error:
@@ -130,6 +148,22 @@ class Catalogue:
         )
         docs: list[dict[str, JsonValue]] = response.body["docs"]
         return docs
+
+    @retry(retry=retry_if_exception(_connection_failed), stop=stop_after_attempt(2), reraise=True)
+    async def _passing(self, ids: Sequence[str]) -> frozenset[str]:
+        """Those of the ids that the filter lets through."""
+        index = self._connection.target.index
+        query = {
+            "bool": {
+                "filter": [{"query_string": {"query": self._filter}}, {"ids": {"values": list(ids)}}],
+            }
+        }
+        response = await self._connection.call(
+            lambda client: client.search(
+                index=index, query=query, size=len(ids), source=False, allow_partial_search_results=False
+            )
+        )
+        return frozenset(str(hit["_id"]) for hit in response.body["hits"]["hits"])
 
     async def close(self) -> None:
         """Closes the pool."""

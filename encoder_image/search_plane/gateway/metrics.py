@@ -70,6 +70,17 @@ class GatewayMetrics:
         self.pending = Gauge(
             "gateway_release_pending", "1 while a newer snapshot waits for its parts.", registry=self.registry
         )
+        self.doubtful = Gauge(
+            "gateway_vectors_doubtful",
+            "1 while Milvus shows rows of the release in use missing; answers are marked.",
+            registry=self.registry,
+        )
+        self.extra_searches = Counter(
+            "gateway_extra_searches",
+            "Searches beyond the first of a query: hedge (slow), short (too few rows), failed.",
+            ["kind"],
+            registry=self.registry,
+        )
         self.ready = Gauge("gateway_ready", "1 while /readyz says 200.", registry=self.registry)
 
     def answered(self, release: str, path: str, timings: Timings, dropped: int, degraded: list[str]) -> None:

@@ -19,14 +19,17 @@ from pydantic import BaseModel, ValidationError
 from pythonjsonlogger.json import JsonFormatter
 from starlette.exceptions import HTTPException
 
-from search_plane.gateway.answer import ANSWER_EXAMPLE, Answer, Problem, Readiness, ReleaseInUse
+from search_plane.gateway.answer import ANSWER_EXAMPLE, Answer, Problem, Readiness
 from search_plane.gateway.asgi import AroundRequests, Leaving, request_id
 from search_plane.gateway.faults import BadQuery, Unavailable
 from search_plane.gateway.metrics import GatewayMetrics
 from search_plane.gateway.query import MAX_CHARACTERS, MAX_K
 from search_plane.gateway.search import search
-from search_plane.gateway.serving import ReleasePath, ReleaseSwitch
+from search_plane.gateway.serving import ReleasePath
 from search_plane.gateway.settings import Settings
+from search_plane.gateway.switch import ReleaseSwitch
+from search_plane.gateway.traffic import Traffic
+from search_plane.release.gateway_state import GatewayState
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +84,7 @@ class _State:
         self.settings = settings
         self.metrics = metrics
         self.leaving = leaving
+        self.traffic = Traffic()
         self.budget_seconds = settings.total_timeout_ms / 1000
         self._switch: ReleaseSwitch | None = None
         self._following: asyncio.Task[None] | None = None
@@ -101,7 +105,7 @@ class _State:
     @property
     def alive(self) -> bool:
         """False once the release file is no longer followed: only a new process would heal that."""
-        return self._following is not None and not self._following.done()
+        return self._following is not None and not self._following.done() and self.switch.alive
 
     @property
     def switch(self) -> ReleaseSwitch:
@@ -155,21 +159,21 @@ def _add_search(app: FastAPI, state: _State) -> None:
         ] = 10,
     ) -> Response:
         # One path object per query: a switch in between can't mix two releases.
-        with state.current().in_use() as path:
-            return _json(await search(path, q, k, state.budget_seconds, state.metrics))
+        path = state.current()
+        try:
+            with path.in_use():
+                answer = await search(path, q, k, state.budget_seconds, state.metrics)
+        except BadQuery:
+            raise
+        except Exception:
+            state.traffic.failed(path.snapshot.release)
+            raise
+        state.traffic.answered(answer.release, answer.timings_ms.total, answer.total)
+        return _json(answer)
 
-    @app.get(
-        "/release", response_model=ReleaseInUse, responses={503: _PROBLEMS[503]}, summary="Release in use"
-    )
-    async def release_in_use() -> Response:
-        snapshot = state.current().snapshot
-        return _json(
-            ReleaseInUse(
-                release=snapshot.release,
-                fingerprint=snapshot.fingerprint,
-                collection=snapshot.milvus.collection,
-            )
-        )
+    @app.get("/release", response_model=GatewayState, summary="The release in use, the next, and its traffic")
+    async def release_state() -> Response:
+        return _json(state.switch.state(state.leaving.draining, state.traffic.window()))
 
 
 def _add_probes(app: FastAPI, state: _State) -> None:

@@ -13,9 +13,11 @@ class Settings(BaseModel):
     """The gateway's settings; each field is read from the environment variable of its name in capitals.
 
     `*_timeout_ms` are the longest times one query may wait for a dependency, `total_timeout_ms` for all of
-    them. `drain_seconds` is how long a gateway that was told to stop goes on serving while it says on
-    /readyz that it is leaving (what the cluster needs to stop sending queries); `stop_seconds` is how long
-    queries in flight may then still take.
+    them. Milvus' own is long because its proxy spends most of a deadline on a dead query node before it asks
+    the other replica; `milvus_hedge_ms` is after how long a second, equal search is sent (0: never).
+    `probe_seconds` is how often the sentinel rows are looked for. `drain_seconds` is how long a gateway that was
+    told to stop goes on serving while it says on /readyz that it is leaving (what the cluster needs to stop
+    sending queries); `stop_seconds` is how long queries in flight may then still take.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -24,13 +26,20 @@ class Settings(BaseModel):
     host: str = "0.0.0.0"  # noqa: S104 - a pod's server listens on the pod's address
     port: Annotated[int, Field(ge=0, le=65_535)] = 8080
     encoder_timeout_ms: Milliseconds = 500
-    milvus_timeout_ms: Milliseconds = 500
+    milvus_timeout_ms: Milliseconds = 1_500
+    milvus_hedge_ms: Annotated[int, Field(ge=0, le=60_000)] = 150
     es_timeout_ms: Milliseconds = 500
     total_timeout_ms: Milliseconds = 2_000
     pool_connections: Annotated[int, Field(ge=1, le=4_096)] = 64
-    poll_seconds: Annotated[float, Field(gt=0, le=60)] = 1.0
+    poll_seconds: Annotated[float, Field(gt=0, le=60)] = 0.5
+    probe_seconds: Annotated[float, Field(gt=0, le=60)] = 1.0
     drain_seconds: Annotated[float, Field(ge=0, le=300)] = 5.0
     stop_seconds: Annotated[float, Field(gt=0, le=300)] = 10.0
+
+    @property
+    def next_file(self) -> Path:
+        """The release to make ready: beside the release file, so that both change in one step."""
+        return self.release_file.with_name("next.json")
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":

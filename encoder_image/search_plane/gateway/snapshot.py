@@ -42,12 +42,14 @@ class SnapshotFile:
 
     The content is compared, not a time or an inode: Kubernetes swaps the symlink `..data` of a mounted
     ConfigMap, other files are written in place, and a half-written one is simply another content, read again.
+    An `optional` file may be absent or hold `{}`: nothing is wrong then, there is just no snapshot.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, optional: bool = False) -> None:
         self.path = path
         self.latest: ReleaseSnapshot | None = None
-        self.error: str | None = "was not read yet"
+        self.error: str | None = None if optional else "was not read yet"
+        self._optional = optional
         self._content: bytes | None = None
 
     def refresh(self) -> bool:
@@ -57,6 +59,8 @@ class SnapshotFile:
             content = self.path.read_bytes()
         except FileNotFoundError:
             self._content, self.error = None, "does not exist"
+            if self._optional:
+                self.latest, self.error = None, None
         except OSError as error:
             self._content, self.error = None, f"can't be read: {error.strerror}"
         else:
@@ -66,10 +70,11 @@ class SnapshotFile:
             try:
                 self.latest, self.error = parse_snapshot(content), None
             except NoRelease as error:
-                self.latest, self.error = None, str(error)
+                self.latest, self.error = None, None if self._optional else str(error)
             except BadSnapshot as error:
                 self.error = str(error)
         changed = (self.latest, self.error) != before
         if changed and self.error is not None:
-            log.warning("release file %s", self.error, extra={"release": self.latest and self.latest.release})
+            kept = self.latest and self.latest.release
+            log.warning("%s %s", self.path.name, self.error, extra={"release": kept})
         return changed

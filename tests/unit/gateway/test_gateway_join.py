@@ -2,8 +2,8 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+from search_plane.gateway.collection import Neighbour
 from search_plane.gateway.join import Document, field_value, judged, merge
-from search_plane.gateway.vectors import Neighbour
 from search_plane.release.record import CatalogueFields
 
 FIELDS = CatalogueFields()
@@ -24,6 +24,7 @@ def test_fields_are_the_catalogues_and_the_order_is_the_nearness() -> None:
         near,
         {"c": {"name": "丙"}, "a": {"name": "甲", "offer": {"price": 9.5}, "stock": 3}, "b": None},
         fields,
+        3,
     )
     assert [(hit.id, hit.rank, hit.title, hit.price, hit.stock) for hit in joined.hits] == [
         ("a", 1, "甲", 9.5, 3),
@@ -36,7 +37,7 @@ def test_fields_are_the_catalogues_and_the_order_is_the_nearness() -> None:
 def test_every_neighbour_is_a_hit_or_dropped(
     neighbours: list[Neighbour], answers: dict[str, Document | None]
 ) -> None:
-    joined = merge(neighbours, answers, FIELDS)
+    joined = merge(neighbours, answers, FIELDS, len(neighbours))
     gone = [n.id for n in neighbours if n.id in answers and answers[n.id] is None]
     assert joined.dropped == len(gone)
     assert joined.unknown == sum(n.id not in answers for n in neighbours)
@@ -51,6 +52,18 @@ def test_every_neighbour_is_a_hit_or_dropped(
             source.get("price"),
             source.get("stock"),
         )
+
+
+@given(NEIGHBOURS, ANSWERS, st.integers(1, 10))
+def test_hits_end_at_k_and_nothing_behind_them_is_counted(
+    neighbours: list[Neighbour], answers: dict[str, Document | None], k: int
+) -> None:
+    whole, cut = (merge(neighbours, answers, FIELDS, limit) for limit in (len(neighbours) + 1, k))
+    assert cut.hits == whole.hits[:k]
+    last = next((i for i, n in enumerate(neighbours) if len(cut.hits) == k and n.id == cut.hits[-1].id), None)
+    seen = neighbours if last is None else neighbours[: last + 1]
+    assert cut.dropped == sum(n.id in answers and answers[n.id] is None for n in seen)
+    assert cut.unknown == sum(n.id not in answers for n in seen)
 
 
 def test_a_literal_dotted_key_wins_over_a_path() -> None:

@@ -7,6 +7,7 @@ import pytest
 from search_plane.gateway.asgi import Leaving
 from search_plane.gateway.server import create_app
 from search_plane.gateway.settings import Settings
+from search_plane.release.gateway_state import GatewayState, ReleaseTraffic
 from starlette.testclient import TestClient
 
 from tests.testbed.plane import wait_until
@@ -37,7 +38,7 @@ def client(release_file: Path, leaving: Leaving) -> Iterator[TestClient]:
 def held(client: TestClient, release_file: Path) -> TestClient:
     """A gateway that holds a release whose parts are all away."""
     release_file.write_text(snapshot(top_k=50).to_json())
-    wait_until("the release file to be taken", lambda: client.get("/release").status_code == 200)
+    wait_until("the release file to be taken", lambda: bool(client.get("/release").json()["release"]))
     return client
 
 
@@ -46,7 +47,11 @@ def test_without_a_release_there_is_no_answer(client: TestClient) -> None:
     assert answer.status_code == 503
     assert answer.headers["Retry-After"] == "5"
     assert answer.json() == {"error": "there is no release yet", "field": "release"}
-    assert client.get("/release").status_code == 503
+    state = client.get("/release")
+    assert state.status_code == 200
+    assert GatewayState.model_validate_json(state.content) == GatewayState(
+        waiting_for={"release.json": "does not exist"}
+    )
     ready = client.get("/readyz")
     assert ready.status_code == 503
     assert ready.json()["waiting_for"] == {"release": "does not exist"}
@@ -101,6 +106,49 @@ def test_a_bad_file_is_told_and_the_release_kept(held: TestClient, release_file:
     wait_until("the metric", lambda: "gateway_release_file_good 0.0" in held.get("/metrics").text)
 
 
+def test_what_is_announced_is_told_and_asked_and_the_release_kept(
+    held: TestClient, release_file: Path
+) -> None:
+    announced = snapshot("r-00000002")
+    next_file = release_file.with_name("next.json")
+    next_file.write_text(announced.to_json())
+    wait_until("it to be told", lambda: state_of(held).next == announced.release)
+    wait_until("its parts to be asked", lambda: "not asked" not in str(state_of(held).waiting_for))
+    state = state_of(held)
+    assert (state.next, state.next_revision) == (announced.release, announced.revision())
+    assert (state.release, state.revision) == ("r-00000001", snapshot(top_k=50).revision())
+    assert state.prepared is False
+    assert set(state.waiting_for) == {"encoder", "milvus", "elasticsearch"}
+
+    next_file.write_text('{"half')
+    wait_until("the file to be refused", lambda: "next.json" in state_of(held).waiting_for)
+    assert state_of(held).next == announced.release
+    next_file.write_text("{}")
+    wait_until("it to be let go", lambda: state_of(held).next == "")
+    assert "next.json" not in state_of(held).waiting_for
+
+
+def test_an_announced_address_that_is_none_is_told(held: TestClient, release_file: Path) -> None:
+    good = snapshot("r-00000002")
+    bad = good.model_copy(update={"catalogue": good.catalogue.model_copy(update={"url": "elasticsearch"})})
+    release_file.with_name("next.json").write_text(bad.to_json())
+    told = "release r-00000002 names an address that is none"
+    wait_until(told, lambda: state_of(held).waiting_for.get("next.json") == told)
+    assert held.get("/readyz").json()["release_file"] is None
+    assert held.get("/healthz").status_code == 200
+
+
+def test_failed_queries_are_counted_by_release(held: TestClient) -> None:
+    for parameters in ({"q": "大米"}, {"q": "大米"}, {"q": ""}):
+        held.get("/search", params=parameters)
+    (traffic,) = state_of(held).traffic
+    assert traffic == ReleaseTraffic(release="r-00000001", queries=2, failed=2)
+
+
+def state_of(client: TestClient) -> GatewayState:
+    return GatewayState.model_validate_json(client.get("/release").content)
+
+
 def test_an_address_that_is_none_is_told(client: TestClient, release_file: Path) -> None:
     good = snapshot()
     bad = good.model_copy(update={"catalogue": good.catalogue.model_copy(update={"url": "elasticsearch"})})
@@ -108,7 +156,7 @@ def test_an_address_that_is_none_is_told(client: TestClient, release_file: Path)
     told = "release r-00000001 names an address that is none"
     wait_until(told, lambda: client.get("/readyz").json()["waiting_for"]["release"] == told)
     release_file.write_text(good.to_json())
-    wait_until("the good file to be taken", lambda: client.get("/release").status_code == 200)
+    wait_until("the good file to be taken", lambda: bool(client.get("/release").json()["release"]))
     assert client.get("/release").json()["collection"] == good.milvus.collection
 
 

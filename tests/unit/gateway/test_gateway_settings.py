@@ -11,16 +11,19 @@ def test_defaults_are_the_contracts() -> None:
     settings = Settings.from_environment({"PATH": "/bin", "PORT": ""})
     assert settings.release_file == Path("/etc/search/release/release.json")
     assert settings.port == 8080
+    assert settings.next_file == Path("/etc/search/release/next.json")
     assert (settings.encoder_timeout_ms, settings.milvus_timeout_ms, settings.es_timeout_ms) == (
         500,
-        500,
+        1500,
         500,
     )
+    assert (settings.milvus_hedge_ms, settings.poll_seconds) == (150, 0.5)
     assert settings.total_timeout_ms == 2000
 
 
 def test_the_environment_overrides_them() -> None:
     settings = Settings.from_environment({"PORT": "9090", "ES_TIMEOUT_MS": "50", "RELEASE_FILE": "/r.json"})
+    assert settings.next_file == Path("/next.json")
     assert (settings.port, settings.es_timeout_ms, settings.release_file) == (9090, 50, Path("/r.json"))
 
 

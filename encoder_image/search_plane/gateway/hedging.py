@@ -1,0 +1,53 @@
+"""Asking twice: a second, equal request when the first is slow, within a budget."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class ExtraBudget:
+    """How many requests may be made beyond the first one of each query: a share of them, and a burst.
+
+    So a store that is slow for everybody gets at most `share` more load, not twice as much.
+    """
+
+    def __init__(self, share: float = 0.1, burst: int = 50) -> None:
+        self._share = share
+        self._burst = float(burst)
+        self._saved = float(burst)
+
+    def earn(self) -> None:
+        """One more query was asked."""
+        self._saved = min(self._burst, self._saved + self._share)
+
+    def spend(self) -> bool:
+        """Whether one extra request may be made now; it is then counted."""
+        if self._saved < 1.0:
+            return False
+        self._saved -= 1.0
+        return True
+
+
+async def first_good(
+    ask: Callable[[], Coroutine[Any, Any, T]], patience: float | None, may_ask_again: Callable[[], bool]
+) -> T:
+    """The first answer that is no exception; `ask` is called a second time after `patience` seconds without one.
+
+    None for patience: never. Raises what the last of the requests raised; those that are not needed are cancelled.
+    """
+    running = {asyncio.ensure_future(ask())}
+    try:
+        done, _ = await asyncio.wait(running, timeout=patience)
+        if not done and may_ask_again():
+            running.add(asyncio.ensure_future(ask()))
+        while True:
+            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            # All are looked at: asyncio complains of an exception that nobody asked for.
+            good = [task for task in done if not task.cancelled() and task.exception() is None]
+            if good or not running:
+                return (good or list(done))[0].result()
+    finally:
+        for task in running:
+            task.cancel()

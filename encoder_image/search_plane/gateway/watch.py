@@ -1,0 +1,128 @@
+"""Watching a collection: sentinel rows are looked for again and again, and its rows are counted."""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+
+from search_plane.gateway.collection import Collection
+from search_plane.gateway.faults import Unavailable
+from search_plane.gateway.wholeness import Sentinel, Wholeness, judge
+
+log = logging.getLogger(__name__)
+
+SENTINELS = 16
+# Replicas take turns: one request would often see the healthy one only.
+_READINGS = 2
+_PROBES_PER_COUNT = 5
+_CHOICES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What the collection must be: of this fingerprint, with vectors of this dimension."""
+
+    fingerprint: str
+    dimension: int
+
+
+class CollectionWatch:
+    """Keeps `wholeness` true to what the collection shows. `learned` once it knows what to look for."""
+
+    def __init__(
+        self, collection: Collection, wholeness: Wholeness, expected: Expected, timeout_seconds: float
+    ) -> None:
+        self.wholeness = wholeness
+        self.learned = False
+        self._collection = collection
+        self._expected = expected
+        self._timeout = timeout_seconds
+        self._sentinels: tuple[Sentinel, ...] = ()
+        self._probes = 0
+        self._random = np.random.default_rng()
+
+    async def learn(self) -> None:
+        """Reads the collection's record, its number of rows, and chooses sentinels.
+
+        Raises Unavailable without an answer, and when the collection is not one of the expected fingerprint.
+        """
+        name = self._collection.target.collection
+        record = await self._collection.record(self._deadline())
+        if record is None:
+            raise Unavailable("milvus", "collection", f"collection {name} carries no release record")
+        if record.encoder.fingerprint() != self._expected.fingerprint:
+            raise Unavailable("milvus", "fingerprint", f"collection {name} is of another fingerprint")
+        await self._count()
+        await self._choose()
+        self.learned = True
+
+    async def run(self, probe_seconds: float) -> None:
+        """Probes until cancelled, once it has learned. A probe without an answer proves nothing."""
+        while True:
+            await asyncio.sleep(probe_seconds)
+            if self.learned:
+                try:
+                    await self.probe()
+                except Unavailable as fault:
+                    log.debug("the probe of the sentinels got no answer: %s", fault)
+
+    async def probe(self) -> None:
+        """Looks for every sentinel once per reading; now and then counts the rows and fills up the sentinels."""
+        doubted = self.wholeness.doubtful
+        readings = await asyncio.gather(*(self._found(self._sentinels) for _ in range(_READINGS)))
+        missing = [one.id for one in self._sentinels if not all(one.id in found for found in readings)]
+        stored = {}
+        if missing:
+            for rows in await asyncio.gather(
+                *(self._collection.vectors(missing, self._deadline()) for _ in range(_READINGS))
+            ):
+                stored.update(rows)
+        judgement = judge(self._sentinels, readings, stored, asyncio.get_running_loop().time())
+        self._sentinels = judgement.sentinels
+        self.wholeness.probed(judgement.whole)
+        if self.wholeness.doubtful is not doubted:
+            state = "lacks rows" if self.wholeness.doubtful else "is whole again"
+            log.warning(
+                "collection %s %s", self._collection.target.collection, state, extra={"missing": len(missing)}
+            )
+        self._probes += 1
+        if self._probes % _PROBES_PER_COUNT == 0:
+            await self._count()
+        if judgement.dropped or (not self.wholeness.doubtful and self._probes % _PROBES_PER_COUNT == 0):
+            await self._choose()
+
+    async def _count(self) -> None:
+        self.wholeness.counted(await self._collection.count(self._deadline()))
+
+    async def _choose(self) -> None:
+        """Fills up the sentinels with rows near random directions, which lie in any shard and segment."""
+        wanted = min(SENTINELS, self.wholeness.rows) - len(self._sentinels)
+        if wanted <= 0:
+            return
+        directions = self._random.standard_normal((SENTINELS, self._expected.dimension)).astype(np.float32)
+        near = await self._collection.search(list(directions), _CHOICES, self._deadline())
+        known = {sentinel.id for sentinel in self._sentinels}
+        ids = sorted({hit.id for hits in near for hit in hits} - known)
+        if not ids:
+            return
+        chosen = [str(one) for one in self._random.permutation(ids)[:wanted]]
+        rows = await self._collection.vectors(chosen, self._deadline())
+        candidates = tuple(Sentinel(identifier, vector) for identifier, vector in rows.items())
+        found = await self._found(candidates)
+        self._sentinels += tuple(one for one in candidates if one.id in found)
+
+    async def _found(self, sentinels: tuple[Sentinel, ...]) -> frozenset[str]:
+        if not sentinels:
+            return frozenset()
+        vectors = [sentinel.vector for sentinel in sentinels]
+        answers = await self._collection.search(vectors, 1, self._deadline())
+        metric = self._collection.target.metric
+        return frozenset(
+            sentinel.id
+            for sentinel, hits in zip(sentinels, answers, strict=True)
+            if hits and sentinel.is_found(hits[0].score, metric)
+        )
+
+    def _deadline(self) -> float:
+        return asyncio.get_running_loop().time() + self._timeout

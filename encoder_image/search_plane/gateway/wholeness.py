@@ -1,0 +1,133 @@
+"""Whether a collection's answers are whole: what rows must be found, and when answers are doubted. Pure."""
+
+from collections import deque
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Metric = Literal["COSINE", "IP", "L2"]
+
+# Probes that must have found every sentinel, one after the other, before answers are believed again.
+WHOLE_PROBES: Final = 2
+# A returning query node serves partial rows for 6-12 s (docs/gateway.md); what is missing for longer is gone.
+SETTLED_SECONDS: Final = 15.0
+_COUNTS = 3
+_SCORE_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Sentinel:
+    """A row that a search for its own vector must find. `missing_since`: seconds of the watch's clock, or None."""
+
+    id: str
+    vector: NDArray[np.float32]
+    missing_since: float | None = None
+
+    def is_found(self, score: float, metric: Metric) -> bool:
+        """Whether the best hit of a search for the vector is the row, or one just like it."""
+        if metric == "L2":
+            return score <= _SCORE_TOLERANCE
+        itself = 1.0 if metric == "COSINE" else float(self.vector @ self.vector)
+        return score >= itself - _SCORE_TOLERANCE * max(1.0, itself)
+
+
+class Wholeness:
+    """Doubts answers from the first sign that rows are missing until WHOLE_PROBES probes in a row found all."""
+
+    def __init__(self) -> None:
+        self._whole_probes = WHOLE_PROBES
+        self._counts: deque[int] = deque(maxlen=_COUNTS)
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether answers may lack rows now."""
+        return self._whole_probes < WHOLE_PROBES
+
+    @property
+    def rows(self) -> int:
+        """Rows that the collection is known to hold; the most of the last readings, as one may be partial."""
+        return max(self._counts, default=0)
+
+    def suspect(self) -> None:
+        """An answer lacked rows."""
+        self._whole_probes = 0
+
+    def probed(self, whole: bool) -> None:
+        """A probe found every sentinel, or did not."""
+        self._whole_probes = self._whole_probes + 1 if whole else 0
+
+    def counted(self, rows: int) -> None:
+        """A reading of the number of rows; one that is taken in doubt may only raise it."""
+        if not self.doubtful or rows > self.rows:
+            self._counts.append(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a probe comes to: the sentinels to keep, whether all rows seem to be there, and who was replaced."""
+
+    sentinels: tuple[Sentinel, ...]
+    whole: bool
+    dropped: int
+
+
+def judge(
+    sentinels: Collection[Sentinel],
+    readings: Collection[Collection[str]],
+    stored: Mapping[str, NDArray[np.float32]],
+    now: float,
+) -> Judgement:
+    """Judges a probe. `readings`: per search the ids it found; `stored`: vectors read by id, of those not found.
+
+    - Found by every search: there.
+    - Stored with another vector: changed, watched on with the new one.
+    - Found by one search and not by another, or stored but not found: a replica lacks it.
+    - Neither found nor stored: deleted, if it is the only one; of several at once a partial replica is likelier,
+      and they are taken for deleted after SETTLED_SECONDS. A single one that only searches miss is likewise let go
+      then: the graph may not reach it.
+    """
+    kept: list[Sentinel] = []
+    gone: list[Sentinel] = []
+    unseen: list[Sentinel] = []
+    for sentinel in sentinels:
+        seen = [sentinel.id in reading for reading in readings]
+        vector = stored.get(sentinel.id)
+        if all(seen):
+            kept.append(Sentinel(sentinel.id, sentinel.vector))
+        elif vector is not None and not np.array_equal(vector, sentinel.vector):
+            kept.append(Sentinel(sentinel.id, vector))
+        else:
+            since = now if sentinel.missing_since is None else sentinel.missing_since
+            missing = Sentinel(sentinel.id, sentinel.vector, since)
+            (gone if vector is None and not any(seen) else unseen).append(missing)
+    missing_count = len(gone) + len(unseen)
+    if len(gone) > 1:
+        gone, settled = _split(gone, now)
+    else:
+        gone, settled = [], gone
+    if missing_count == 1 and unseen:
+        unseen, unreachable = _split(unseen, now)
+        settled += unreachable
+    return Judgement((*kept, *gone, *unseen), whole=not gone and not unseen, dropped=len(settled))
+
+
+def _split(missing: list[Sentinel], now: float) -> tuple[list[Sentinel], list[Sentinel]]:
+    """Those that may yet return, and those that won't."""
+
+    def settled(sentinel: Sentinel) -> bool:
+        return sentinel.missing_since is not None and now - sentinel.missing_since >= SETTLED_SECONDS
+
+    return [one for one in missing if not settled(one)], [one for one in missing if settled(one)]
+
+
+def wanted_hits(limit: int, rows: int) -> int:
+    """Hits that a search for `limit` must give from a collection of so many rows."""
+    return min(limit, rows)
+
+
+def search_depth(k: int, ef: int) -> int:
+    """Rows to ask for so that `k` remain when some have left the catalogue; never so many that ef must grow."""
+    return min(k + max(5, k // 5), max(k, ef))

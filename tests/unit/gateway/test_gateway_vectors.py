@@ -1,0 +1,244 @@
+"""What a search does when Milvus is short, slow or broken. The collection is a fake: no real one lies on demand."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from search_plane.gateway.collection import Collection, Neighbour
+from search_plane.gateway.faults import Unavailable
+from search_plane.gateway.vectors import Extra, Nearest, VectorSearch
+from search_plane.gateway.watch import CollectionWatch, Expected
+from search_plane.gateway.wholeness import Wholeness
+from search_plane.release.identity import EncoderIdentity
+from search_plane.release.record import HnswIndex, MilvusTarget, ReleaseRecord
+
+from tests.unit.gateway.snapshots import identity, snapshot
+
+TARGET = snapshot().milvus
+DIMENSION = 16
+QUERY = np.eye(DIMENSION, dtype=np.float32)[0]
+ENCODER: EncoderIdentity = identity(dimension=DIMENSION)
+
+
+def broken(reason: str = "refused") -> Unavailable:
+    return Unavailable("milvus", reason, "no")
+
+
+class FakeCollection(Collection):
+    """A collection of `rows` random rows, of which searches and reads miss those in `unseen`.
+
+    `faults` are raised by the next searches, None for none; `delays` are slept by them, in seconds.
+    """
+
+    def __init__(self, target: MilvusTarget = TARGET, rows: int = 200, encoder: Any = ENCODER) -> None:
+        self.target = target
+        given = np.random.default_rng(1).standard_normal((rows, DIMENSION)).astype(np.float32)
+        self.rows = {f"p-{row}": vector / np.linalg.norm(vector) for row, vector in enumerate(given)}
+        self.unseen: set[str] = set()
+        self.faults: list[Unavailable | None] = []
+        self.delays: list[float] = []
+        self.searches = 0
+        self.encoder = encoder
+
+    @property
+    def seen(self) -> dict[str, NDArray[np.float32]]:
+        return {name: vector for name, vector in self.rows.items() if name not in self.unseen}
+
+    async def search(
+        self, vectors: Sequence[NDArray[np.float32]], limit: int, deadline: float
+    ) -> list[list[Neighbour]]:
+        self.searches += 1
+        fault = self.faults.pop(0) if self.faults else None
+        if self.delays:
+            await asyncio.sleep(self.delays.pop(0))
+        if fault is not None:
+            raise fault
+        seen = self.seen
+        return [
+            sorted(
+                (Neighbour(name, float(row @ vector)) for name, row in seen.items()),
+                key=lambda neighbour: -neighbour.score,
+            )[:limit]
+            for vector in vectors
+        ]
+
+    async def count(self, deadline: float) -> int:
+        return len(self.seen)
+
+    async def vectors(self, ids: Sequence[str], deadline: float) -> dict[str, NDArray[np.float32]]:
+        return {name: self.seen[name] for name in ids if name in self.seen}
+
+    async def record(self, deadline: float) -> ReleaseRecord | None:
+        if self.encoder is None:
+            return None
+        return ReleaseRecord(
+            namespace="shop",
+            index="products",
+            release="r-1",
+            encoder=self.encoder,
+            hnsw=HnswIndex(),
+            shards=1,
+        )
+
+
+class Bench:
+    """A search and a watch over one fake collection."""
+
+    def __init__(self, collection: FakeCollection, hedge: float | None = None) -> None:
+        self.extras: list[Extra] = []
+        self.first_extra = asyncio.Event()
+        self.collection = collection
+        wholeness = Wholeness()
+        self.search = VectorSearch(TARGET, 2.0, hedge, wholeness, self.note)
+        self.search.collection = collection
+        expected = Expected(ENCODER.fingerprint(), DIMENSION)
+        self.watch = CollectionWatch(collection, wholeness, expected, 1.0)
+
+    def note(self, kind: Extra) -> None:
+        self.extras.append(kind)
+        self.first_extra.set()
+
+    async def ask(self, limit: int = 10, within: float = 2.0) -> Nearest:
+        return await self.search.nearest(QUERY, limit, asyncio.get_running_loop().time() + within)
+
+
+def test_a_whole_answer_costs_one_search() -> None:
+    async def story() -> None:
+        bench = Bench(FakeCollection())
+        await bench.watch.learn()
+        before = bench.collection.searches
+        nearest = await bench.ask()
+        assert (len(nearest.neighbours), nearest.whole) == (10, True)
+        assert bench.collection.searches == before + 1
+        assert bench.extras == []
+
+    asyncio.run(story())
+
+
+def test_a_short_answer_is_tried_again_and_marked_although_the_next_is_long() -> None:
+    async def story() -> None:
+        bench = Bench(FakeCollection())
+        await bench.watch.learn()
+        bench.collection.unseen = set(list(bench.collection.rows)[5:])
+        asked = asyncio.create_task(bench.ask())
+        await asyncio.wait_for(bench.first_extra.wait(), 5)
+        bench.collection.unseen = set()
+        nearest = await asked
+        # A replica that lacks rows may give the next query ten wrong ones.
+        assert (len(nearest.neighbours), nearest.whole, bench.extras) == (10, False, ["short"])
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("left", [0, 3])
+def test_an_answer_that_stays_short_is_given_and_marked(left: int) -> None:
+    async def story() -> None:
+        bench = Bench(FakeCollection())
+        await bench.watch.learn()
+        bench.collection.unseen = set(list(bench.collection.rows)[left:])
+        nearest = await bench.ask()
+        assert (len(nearest.neighbours), nearest.whole, bench.extras) == (left, False, ["short"] * 3)
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("rows", [0, 7])
+def test_a_collection_smaller_than_k_is_no_suspicion(rows: int) -> None:
+    async def story() -> None:
+        bench = Bench(FakeCollection(rows=rows))
+        await bench.watch.learn()
+        await bench.watch.probe()
+        nearest = await bench.ask()
+        assert (len(nearest.neighbours), nearest.whole, bench.extras) == (rows, True, [])
+
+    asyncio.run(story())
+
+
+def test_a_failed_search_is_tried_again() -> None:
+    async def story() -> None:
+        bench = Bench(FakeCollection())
+        bench.collection.faults = [broken(), broken("connection")]
+        nearest = await bench.ask()
+        assert (len(nearest.neighbours), nearest.whole, bench.extras) == (10, True, ["failed"] * 2)
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("reason", ["credentials", "collection", "timeout"])
+def test_what_another_try_does_not_heal_is_told_at_once(reason: str) -> None:
+    async def story() -> None:
+        bench = Bench(FakeCollection())
+        bench.collection.faults = [broken(reason)]
+        with pytest.raises(Unavailable):
+            await bench.ask()
+        assert bench.collection.searches == 1
+
+    asyncio.run(story())
+
+
+def test_tries_end_in_time() -> None:
+    async def story() -> None:
+        bench = Bench(FakeCollection())
+        bench.collection.faults = [broken()] * 10
+        started = time.monotonic()
+        with pytest.raises(Unavailable):
+            await bench.ask(within=0.06)
+        assert time.monotonic() - started < 1.0
+        assert bench.extras == ["failed"]
+
+    asyncio.run(story())
+
+
+def test_a_slow_search_is_asked_twice_until_the_budget_is_spent() -> None:
+    async def story() -> None:
+        bench = Bench(FakeCollection(), hedge=0.001)
+        for _ in range(200):
+            bench.collection.delays = [0.005, 0.0]
+            await bench.ask()
+        # 50 at once, and one for ten queries.
+        assert 50 <= len(bench.extras) <= 70
+        assert set(bench.extras) == {"hedge"}
+
+    asyncio.run(story())
+
+
+def test_missing_rows_are_seen_by_the_probe_though_answers_are_long() -> None:
+    async def story() -> None:
+        bench = Bench(FakeCollection())
+        await bench.watch.learn()
+        await bench.watch.probe()
+        assert (await bench.ask()).whole
+        bench.collection.unseen = set(list(bench.collection.rows)[::2])
+        await bench.watch.probe()
+        assert not (await bench.ask()).whole
+        bench.collection.unseen = set()
+        await bench.watch.probe()
+        assert not (await bench.ask()).whole
+        await bench.watch.probe()
+        assert (await bench.ask()).whole
+
+    asyncio.run(story())
+
+
+def test_deletes_cast_no_doubt_and_the_sentinels_are_filled_up() -> None:
+    async def story() -> None:
+        bench = Bench(FakeCollection())
+        await bench.watch.learn()
+        for _ in range(100):
+            gone = bench.watch._sentinels[0].id
+            del bench.collection.rows[gone]
+            await bench.watch.probe()
+            assert not bench.search.wholeness.doubtful
+            assert len(bench.watch._sentinels) == 16
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("encoder", [None, identity("2", DIMENSION)])
+def test_a_collection_of_another_fingerprint_or_of_none_is_refused(encoder: Any) -> None:
+    with pytest.raises(Unavailable, match=r"fingerprint|no release record"):
+        asyncio.run(Bench(FakeCollection(encoder=encoder)).watch.learn())
