@@ -1,7 +1,12 @@
-"""`python -m search_operator`: run the operator."""
+"""`python -m search_operator` runs the operator; with a command, such as `plan`, that command."""
 
 import sys
 
-from search_operator.run.main import main
+if sys.argv[1:]:
+    from search_operator.cli.main import run
 
-sys.exit(main())
+    run(sys.argv[1:])
+else:
+    from search_operator.run.main import main
+
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Commands for people and CI; the operator itself takes none."""
