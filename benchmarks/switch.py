@@ -11,7 +11,7 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,10 +22,11 @@ from rich.text import Text
 
 from benchmarks.report import RESULTS, Row, write
 from benchmarks.switch_bed import CATALOGUE, ENCODERS, INDEX, service_address, switch_bed
+from benchmarks.switch_chaos import Chaos, excused
 from benchmarks.switch_check import Checker, Verdict, score_tables
 from benchmarks.switch_log import read_answers
 from benchmarks.switch_result import QUERIES, ROLLBACKS, SWITCHES, busy_spans, plot, rows_of
-from benchmarks.switch_run import Drive, LoadProcess, encoders_of_releases, planned, wrong_at_the_end
+from benchmarks.switch_run import Drive, Kind, LoadProcess, encoders_of_releases, planned, wrong_at_the_end
 from benchmarks.switch_watch import Eyes
 from benchmarks.switch_writes import CatalogueWriter
 from sample_catalogue import JUDGED_QUERIES, generate
@@ -34,6 +35,9 @@ from tests.testbed.cluster import TestbedError
 
 SEED = 11
 ASKED = 200
+# Seconds from a part's return to the next kill, and how much longer everything may take meanwhile.
+KILL_PAUSE = (15.0, 45.0)
+CHAOS_PATIENCE = 3.0
 MUST_HOLD = ("failed", "mismatched", "resurrected")
 
 console = Console(stderr=True)
@@ -106,40 +110,72 @@ def run(chosen: argparse.Namespace, bed: Bed, home: Path, shown: Progress) -> in
         eyes.wait("the pointer", lambda: eyes.seen.pointers and eyes.pointer.release, 30)
         writer = CatalogueWriter(elasticsearch, CATALOGUE, chosen.products, SEED, chosen.write_every)
         load = LoadProcess(service_address(bed), queries, home, chosen.concurrency, chosen.rate)
-        shown.follow(load)
-        writer.start()
+        chaos = Chaos(bed, eyes, chosen.seed, KILL_PAUSE) if chosen.chaos else None
         drive = Drive(
-            bed, eyes, load, shown.say, rest_seconds=chosen.rest, refresh_every=chosen.refresh_every
+            bed,
+            eyes,
+            load,
+            shown.say,
+            rest_seconds=chosen.rest,
+            refresh_every=chosen.refresh_every,
+            patience=CHAOS_PATIENCE if chaos else 1.0,
         )
-        broken: Exception | None = None
-        try:
-            drive.run(plan, chosen.queries)
-        except TestbedError as error:
-            # What was answered until then is worth checking all the same.
-            broken = error
-            drive.course.ended = time.monotonic()
-        finally:
-            load.stop()
-            writer.stop()
-        wrong = [str(broken)] if broken else []
-        if not broken:
-            drive.refresh()
-            wrong += wrong_at_the_end(bed, eyes, writer.live, CATALOGUE)
+        shown.follow(load)
+        wrong = _drive(drive, plan, chosen.queries, writer, load, chaos)
+        if not wrong:
+            wrong = wrong_at_the_end(bed, eyes, writer.live, CATALOGUE)
     shown.say("checking the answers")
     answers = read_answers([load.log])
     history = writer.history
     tables = score_tables(ENCODERS, queries, history.versions)
     verdict = Checker(history, tables, encoders_of_releases(eyes)).check(answers)
     busy = busy_spans(eyes.seen.busy, drive.course.ended)
-    rows, notes = rows_of(answers, drive.course, busy, verdict)
+    outages = excused(chaos.kills) if chaos else None
+    rows, notes = rows_of(answers, drive.course, busy, verdict, outages)
     notes |= _more_notes(chosen, load, drive.course.ended - drive.course.began)
     notes["writes"] = len(history.versions) - chosen.products + len(history.deletions)
     notes["deletions"] = len(history.deletions)
     notes["wrong_at_the_end"] = list(wrong)
-    chosen.results.mkdir(parents=True, exist_ok=True)
-    write("switch", rows, notes=notes, results=chosen.results)
-    plot(chosen.results / "switch-latency.svg", answers, drive.course, busy)
+    if chaos:
+        notes["seed"] = chosen.seed
+        notes["kills"] = [f"{kill.part} {kill.name}: {kill.ended - kill.began:.1f} s" for kill in chaos.kills]
+    name = "switch-chaos" if chaos else "switch"
+    write(name, rows, notes=notes, results=chosen.results)
+    plot(chosen.results / f"{name}-latency.svg", answers, drive.course, busy)
     return _judge(rows, verdict, load, wrong)
+
+
+def _drive(
+    drive: Drive,
+    plan: Sequence[Kind],
+    queries: int,
+    writer: CatalogueWriter,
+    load: LoadProcess,
+    chaos: Chaos | None,
+) -> list[str]:
+    """All moves under load, writes and perhaps chaos, and a last refresh; what went wrong, if anything did.
+
+    What was answered until then is worth checking all the same.
+    """
+    writer.start()
+    if chaos:
+        chaos.start()
+    try:
+        drive.run(plan, queries)
+    except TestbedError as error:
+        drive.course.ended = time.monotonic()
+        return [str(error)]
+    finally:
+        # The parts that are gone come back before the load ends, so that their return is seen too.
+        if chaos:
+            chaos.stop()
+        load.stop()
+        writer.stop()
+    try:
+        drive.refresh()
+    except TestbedError as error:
+        return [str(error)]
+    return []
 
 
 def _more_notes(chosen: argparse.Namespace, load: LoadProcess, seconds: float) -> Mapping[str, JsonValue]:
@@ -178,6 +214,7 @@ def arguments() -> argparse.Namespace:
         epilog="examples:\n"
         "  python -m benchmarks.switch                      what `make bench-switch` runs (about half an hour)\n"
         "  python -m benchmarks.switch --queries 3000 --switches 2 --rollbacks 1 --results build/trial\n"
+        "  python -m benchmarks.switch --chaos --queries 30000 --switches 6 --rollbacks 2\n"
         "  python -m tests.testbed.cluster down --instance switch       removes the cluster, which stays up",
     )
     add = parser.add_argument
@@ -190,6 +227,12 @@ def arguments() -> argparse.Namespace:
     add("--write-every", type=float, default=1.0, help="seconds between catalogue writes (default: 1)")
     add("--rest", type=float, default=10.0, help="seconds of rest before each move (default: 10)")
     add("--refresh-every", type=int, default=3, help="moves between refreshes, 0: none (default: 3)")
+    add(
+        "--chaos",
+        action="store_true",
+        help="also kill operator, gateways, encoders, jobs and Milvus at random",
+    )
+    add("--seed", type=int, default=SEED, help=f"of --chaos (default: {SEED})")
     add("--results", type=Path, default=RESULTS, help="folder for switch.json and the plots")
     return parser.parse_args()
 

@@ -125,10 +125,13 @@ class Drive:
         *,
         rest_seconds: float,
         refresh_every: int,
+        patience: float = 1.0,
     ) -> None:
+        """`patience` multiplies every deadline: parts may be gone meanwhile."""
         self.course = Course(time.monotonic())
         self._bed, self._eyes, self._load, self._say = bed, eyes, load, say
         self._rest_seconds, self._refresh_every = rest_seconds, refresh_every
+        self._patience = patience
         self._encoder = ENCODERS[0]
         self._came_from = ""
 
@@ -156,7 +159,7 @@ class Drive:
         self._eyes.wait(
             f"the refresh asked for at {asked}",
             lambda: self._served(asked) and self._eyes.running_jobs == 0,
-            QUIET_SECONDS,
+            QUIET_SECONDS * self._patience,
         )
 
     def _served(self, asked: str) -> bool:
@@ -166,7 +169,7 @@ class Drive:
     def _rest(self, until_count: int) -> None:
         """Nothing but queries and writes, for some seconds and until so many queries are answered."""
         self._say("waiting for quiet")
-        self._eyes.wait("no job to run", lambda: self._eyes.running_jobs == 0, QUIET_SECONDS)
+        self._eyes.wait("no job to run", lambda: self._eyes.running_jobs == 0, QUIET_SECONDS * self._patience)
         began = time.monotonic()
         self._say("at rest")
         while time.monotonic() < began + self._rest_seconds or self._load.count < until_count:
@@ -182,7 +185,9 @@ class Drive:
             asked = self._eyes.patch({"spec": {"encoder": encoder_spec(target)}})
             self._say(f"switching to {target.name}: waiting for the decision")
             self._eyes.wait(
-                f"the switch to {target.name}", lambda: self._eyes.pointer.weights == pin, SWITCH_SECONDS
+                f"the switch to {target.name}",
+                lambda: self._eyes.pointer.weights == pin,
+                SWITCH_SECONDS * self._patience,
             )
             release = self._eyes.pointer.release
             moved = self._await_gateways(release)
@@ -198,7 +203,9 @@ class Drive:
             asked = self._eyes.patch({"spec": {"rollout": {"rollbackTo": release}}})
             self._say(f"rolling back to {release}")
             self._eyes.wait(
-                f"the rollback to {release}", lambda: self._eyes.pointer.release == release, ROLLBACK_SECONDS
+                f"the rollback to {release}",
+                lambda: self._eyes.pointer.release == release,
+                ROLLBACK_SECONDS * self._patience,
             )
             moved = self._await_gateways(release)
         committed = next(p.at for p in self._eyes.seen.pointers[first:] if p.release == release)
@@ -218,7 +225,9 @@ class Drive:
 
     def _await_gateways(self, release: str) -> float:
         self._eyes.wait(
-            f"every gateway on {release}", lambda: self._eyes.all_gateways_on(release), ROLLBACK_SECONDS
+            f"every gateway on {release}",
+            lambda: self._eyes.all_gateways_on(release),
+            ROLLBACK_SECONDS * self._patience,
         )
         return max(heard.at for heard in self._eyes.seen.heard if heard.release == release)
 

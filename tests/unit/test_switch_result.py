@@ -60,6 +60,15 @@ def test_one_failed_query_misses_the_goal() -> None:
     assert figures(answers(), Verdict(failed=1))["failed"].met is False
 
 
+def test_in_chaos_only_failures_outside_of_outages_count() -> None:
+    made = answers()
+    made["status"][[500, 700]] = 503
+    rows, notes = rows_of(made, COURSE, BUSY, Verdict(failed=2), outages=[(49.0, 51.0)])
+    assert {row.name: row.ours for row in rows}["failed"] == 1
+    assert notes["failed_in_outages"] == 1
+    assert "p99_ratio" not in {row.name for row in rows}
+
+
 def test_a_query_belongs_to_each_span_that_it_touches() -> None:
     made = answers()[:2]
     assert within(made, [(0.005, 0.05)]).tolist() == [True, False]
