@@ -13,10 +13,10 @@ from search_operator.decide.release import Release, State, gateways_on
 from search_operator.decide.rollout import (
     Rollout,
     active_collection_is_missing,
-    fleet_order,
     pointer_is_lost,
     rollout,
 )
+from search_operator.decide.second_release import fleet_order
 from search_operator.decide.steps import (
     FINALIZER,
     AddFinalizer,

@@ -3,7 +3,7 @@
 What is decided goes into the book before anything follows from it, so that a crash at any point loses nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,20 +13,20 @@ from search_plane.release.record import ReleaseRecord, ReleaseSnapshot, alias_na
 from search_operator.api.derive import desired_release, encoder_identity, encoder_source, hnsw_index
 from search_operator.api.index import SemanticSearchIndex
 from search_operator.api.values import duration_of
-from search_operator.decide.capacity import Shortage, fleets, need, room
+from search_operator.decide.capacity import Shortage
 from search_operator.decide.release import (
     ATTEMPTS,
     DEADLINES,
     Release,
     State,
     candidate_release,
-    encoder_counts,
     gateways_on,
     plain_release,
     told_condition,
     told_release,
 )
 from search_operator.decide.schedule import rebuild_due, requested_at, rfc3339
+from search_operator.decide.second_release import shortages_of
 from search_operator.decide.watch import breach
 from search_operator.observe.book import FAILURES_KEPT, Book, FailedRelease, Held
 from search_operator.observe.observation import CollectionView, Observation
@@ -85,7 +85,7 @@ def rollout(observation: Observation) -> Rollout:
     """Everything that plan and status need to know about the releases of this index."""
     book = _recovered(observation)
     wanted = wanted_record(observation, book)
-    shortages = _shortages(observation, book)
+    shortages = shortages_of(observation, book)
     candidate = candidate_release(observation, book, book.candidate, shortages) if book.candidate else None
     active = plain_release(observation, book.active.record, State.ACTIVE) if book.active else None
     decided = book
@@ -369,33 +369,6 @@ def _unknown_target(index: SemanticSearchIndex, book: Book) -> str:
     pinned = index.spec.rollout.rollback_to
     known = {h.release for h in (book.active, book.previous) if h}
     return pinned if pinned and book.active and pinned not in known else ""
-
-
-def _shortages(observation: Observation, book: Book) -> tuple[Shortage, ...]:
-    """What is lacking for the candidate beside the active release."""
-    active, candidate = book.active, book.candidate
-    if active is None or candidate is None:
-        return ()
-    spec, seen = observation.index.spec, _collection(observation, active.record)
-    mine = _collection(observation, candidate.record)
-    fingerprint = candidate.record.encoder.fingerprint()
-    shared = fingerprint == active.record.encoder.fingerprint()
-    fleet = None if shared else fleets(spec, fleet_order(book))[fingerprint]
-    lacking = need(
-        spec,
-        candidate.record,
-        fleet,
-        rows=(seen.rows or 0) if seen else 0,
-        placed=encoder_counts(observation, candidate.record)[0],
-        loaded=(mine.rows or 0) if mine else 0,
-    )
-    return room(spec, observation.capacity, lacking, fleet)
-
-
-def fleet_order(book: Book) -> Sequence[str]:
-    """The fingerprints that need encoders, the active one (else the candidate's) first."""
-    found = [held.record.encoder.fingerprint() for held in book.held]
-    return list(dict.fromkeys(found))
 
 
 def _alike(one: ReleaseRecord, other: ReleaseRecord) -> bool:

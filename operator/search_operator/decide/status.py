@@ -17,12 +17,14 @@ from search_operator.api.status import (
     Status,
     Summary,
 )
+from search_operator.decide.capacity import binary_size
 from search_operator.decide.conditions import Statement, gateway_counts, statements
 from search_operator.decide.cost import allowed_max_replicas, amount, bill
 from search_operator.decide.release import Release, State, newest_job, told_condition
 from search_operator.decide.release_status import build_progress, dump, job_outcome, release_statuses
 from search_operator.decide.rollout import Rollout, rollout
 from search_operator.decide.schedule import next_due, rfc3339
+from search_operator.decide.second_release import second_need
 from search_operator.decide.steps import Outcome
 from search_operator.observe.observation import Observation
 from search_operator.render.encoder import CPU_TARGET_PERCENT
@@ -172,13 +174,16 @@ def _refresh(observation: Observation, now: Rollout) -> RefreshStatus:
 
 
 def _capacity(observation: Observation, now: Rollout) -> CapacityStatus | None:
-    """What there is for a second release, while one is on its way."""
-    if now.candidate is None or now.active is None:
+    """What there is for a second release and what it still needs, while one is on its way."""
+    wanted = second_need(observation, now.book)
+    if wanted is None:
         return None
-    found = observation.capacity
+    lacking, found = wanted[0], observation.capacity
     return CapacityStatus(
+        gpus_needed=lacking.devices,
         gpus_free=found.gpus_free,
-        memory_free=f"{found.memory_free / 2**30:.1f}Gi" if found.memory_free is not None else None,
+        memory_needed=binary_size(lacking.memory),
+        memory_free=binary_size(found.memory_free) if found.memory_free is not None else None,
     )
 
 

@@ -1,0 +1,53 @@
+"""What a candidate needs beside the active release, and what of it is lacking."""
+
+from search_plane.release.record import ReleaseRecord, collection_name
+
+from search_operator.decide.capacity import Fleet, Need, Shortage, fleets, need, room
+from search_operator.observe.book import Book
+from search_operator.observe.observation import Observation
+from search_operator.render.encoder import encoder_name
+
+
+def shortages_of(observation: Observation, book: Book) -> tuple[Shortage, ...]:
+    """What is lacking for the candidate beside the active release; nothing without both."""
+    wanted = second_need(observation, book)
+    return room(observation.index.spec, observation.capacity, *wanted) if wanted else ()
+
+
+def second_need(observation: Observation, book: Book) -> tuple[Need, Fleet | None] | None:
+    """What the candidate still lacks, and its fleet (None: it shares the active release's encoders)."""
+    active, candidate = book.active, book.candidate
+    if active is None or candidate is None:
+        return None
+    spec, fingerprint = observation.index.spec, candidate.record.encoder.fingerprint()
+    shared = fingerprint == active.record.encoder.fingerprint()
+    fleet = None if shared else fleets(spec, fleet_order(book))[fingerprint]
+    lacking = need(
+        spec,
+        candidate.record,
+        fleet,
+        rows=_rows(observation, active.record),
+        placed=_placed(observation, candidate.record),
+        loaded=_rows(observation, candidate.record),
+    )
+    return lacking, fleet
+
+
+def fleet_order(book: Book) -> list[str]:
+    """The fingerprints that need encoders, the active one (else the candidate's) first."""
+    return list(dict.fromkeys(held.record.encoder.fingerprint() for held in book.held))
+
+
+def _placed(observation: Observation, record: ReleaseRecord) -> int:
+    """Encoder pods that have a node: those hold their devices, ready or not."""
+    fleet = encoder_name(observation.index.name, record.encoder)
+    return sum(
+        pod.component == "encoder" and pod.name.startswith(fleet) and not pod.unschedulable
+        for pod in observation.pods
+    )
+
+
+def _rows(observation: Observation, record: ReleaseRecord) -> int:
+    name = collection_name(record.namespace, record.index, record.release)
+    seen = observation.milvus.collection(name)
+    return (seen.rows or 0) if seen else 0
