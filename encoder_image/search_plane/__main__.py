@@ -1,4 +1,4 @@
-"""The image's command: `encoder`, `gateway`, `job build`, `job refresh`.
+"""The image's command: `encoder`, `gateway`, `job build|catchup|refresh|verify`.
 
 Each part is imported only when it runs.
 """
@@ -15,9 +15,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parts = parser.add_subparsers(dest="part", required=True)
     parts.add_parser("encoder", help="serve vectors of one encoder identity")
     parts.add_parser("gateway", help="serve the search API")
-    job = parts.add_parser("job", help="fill or refresh the collection of a release")
-    job.add_argument("kind", choices=["build", "refresh"])
+    job = parts.add_parser("job", help="fill, refresh or measure the collection of a release")
+    job.add_argument("kind", choices=["build", "catchup", "refresh", "verify"])
     chosen = parser.parse_args(arguments)
+    if chosen.part == "job" and chosen.kind == "verify":
+        return int(import_module("search_plane.jobs.verify_command").main())
     if chosen.part == "job":
         return int(import_module("search_plane.jobs.sync_command").main(chosen.kind))
     return int(import_module(f"search_plane.{chosen.part}.server").main())

@@ -16,7 +16,7 @@ from pymilvus import MilvusClient
 from search_plane.jobs.collection import ReleaseCollection
 from search_plane.jobs.failure import JobFailed
 from search_plane.jobs.idset import IdSetDigest, bucket_of
-from search_plane.jobs.scan import Catalogue, PointInTimeExpired
+from search_plane.jobs.scan import Catalogue, PointInTimeExpired, Slice
 from search_plane.release.record import CatalogueTarget, MilvusTarget
 from search_plane.stores.catalogue import CatalogueConnection, connect_blocking, describe
 from search_plane.stores.milvus import MilvusConnection
@@ -43,11 +43,11 @@ def target(elasticsearch_url: str) -> Iterator[CatalogueTarget]:
 
 @asynccontextmanager
 async def opened(
-    target: CatalogueTarget, page_rows: int = 7, keep_alive: float = 60
+    target: CatalogueTarget, page_rows: int = 7, part: Slice | None = None
 ) -> AsyncIterator[Catalogue]:
     connection = CatalogueConnection(target)
     try:
-        yield Catalogue(connection, ["sku", "title"], page_rows, patience=5, keep_alive=keep_alive)
+        yield Catalogue(connection, ["sku", "title"], page_rows, patience=5, part=part)
     finally:
         await connection.close()
 
@@ -97,6 +97,36 @@ def test_a_scan_sees_one_point_in_time(target: CatalogueTarget) -> None:
             assert new.sku in await ids_of(catalogue)
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize("parts", [2, 3, 5])
+def test_slices_are_disjoint_and_whole_whatever_comes_and_goes_between_their_scans(
+    target: CatalogueTarget, parts: int
+) -> None:
+    """The index has three shards: more than two slices, as many as three, fewer than five."""
+
+    async def ids_in(part: Slice) -> list[str]:
+        async with opened(target, part=part) as catalogue, await catalogue.scan() as scan:
+            ids = [document.id async for page in scan.pages() for document in page]
+            assert len(ids) == scan.total
+        return ids
+
+    found: list[str] = []
+    with connect_blocking(target, timeout=60) as client:
+        for number in range(parts):
+            # Each part is read in a point in time of its own, as a worker does that starts later or again.
+            part = asyncio.run(ids_in(Slice(number, parts)))
+            assert len(part) > PRODUCTS / parts / 3, f"slice {number} is much smaller than the others"
+            found += part
+            new = list(generate(30, start=PRODUCTS + 30 * number))
+            added = [Change(ChangeKind.ADDED, product.sku, product.document()) for product in new]
+            apply_changes(client, target.index, added)
+            gone = [Change(ChangeKind.DELETED, product.sku, None) for product in new[:10]]
+            apply_changes(client, target.index, gone)
+            # Other segments, other numbers of Lucene's.
+            client.indices.forcemerge(index=target.index, max_num_segments=1)
+    assert len(found) == len(set(found))
+    assert set(found) >= {product.sku for product in generate(PRODUCTS)}
 
 
 def test_a_forgotten_point_in_time_is_told_apart_from_an_empty_page(target: CatalogueTarget) -> None:

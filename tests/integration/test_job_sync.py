@@ -1,135 +1,31 @@
-"""The job on a real Milvus and a real Elasticsearch, with the encoder server as a process."""
+"""The catch-up and refresh jobs on a real Milvus and a real Elasticsearch, with the encoder server as a process."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
-from elasticsearch import Elasticsearch
-from pymilvus import MilvusClient
 from search_plane.jobs.collection import ReleaseCollection
 from search_plane.jobs.embedding import EncoderClient
 from search_plane.jobs.progress import ProgressBoard
-from search_plane.jobs.rendering import Rendered, Renderer
+from search_plane.jobs.rendering import Renderer
 from search_plane.jobs.scan import Catalogue
 from search_plane.jobs.sync import Outcome, Sync
-from search_plane.release.identity import EncoderIdentity
-from search_plane.release.record import CatalogueTarget, MilvusTarget, ReleaseSnapshot
-from search_plane.stores.catalogue import CatalogueConnection, connect_blocking
+from search_plane.stores.catalogue import CatalogueConnection
 from search_plane.stores.milvus import MilvusConnection
 
-from sample_catalogue import apply_changes, bad_documents, generate, index_definition, load, mutate
-from tests.testbed.plane import (
-    EncoderServer,
-    JobProcess,
-    create_release_collection,
-    sample_record,
-    wait_until,
-)
+from sample_catalogue import apply_changes, bad_documents, generate, mutate
+from tests.integration.job_fixtures import PRODUCTS, SEED, MakeShop, encoder, make_shop
+from tests.testbed.plane import EncoderServer, wait_until
 from tests.testbed.weights.folder import WeightsFolder
+
+__all__ = ["encoder", "make_shop"]
 
 pytestmark = pytest.mark.stores
 
-PRODUCTS = 2000
-SEED = 7
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
-# Eight batches of 32 may be with the encoder, 512 rows wait and 512 be on their way when a job is killed.
-IN_FLIGHT = 8 * 32 + 2 * 512
-
-
-@dataclass
-class Shop:
-    """A catalogue and an empty release of it."""
-
-    elasticsearch: Elasticsearch
-    milvus: MilvusClient
-    release: ReleaseSnapshot
-    encoder: EncoderServer
-    home: Path
-
-    @property
-    def index(self) -> str:
-        return self.release.catalogue.index
-
-    def job(self, kind: str = "build", **settings: object) -> JobProcess:
-        return JobProcess(self.release, self.home, kind, settings)
-
-    def held(self) -> dict[str, str]:
-        """Content hash by id of every row, read without the job's own code."""
-        rows = self.milvus.query(
-            self.release.milvus.collection,
-            filter='id != ""',
-            output_fields=["id", "content_hash"],
-            limit=16000,
-            consistency_level="Strong",
-            timeout=30,
-        )
-        return {row["id"]: row["content_hash"] for row in rows}
-
-    def wanted(self) -> dict[str, str]:
-        """Content hash by id of every document that can be indexed, rendered here."""
-        renderer = Renderer(self.release.encoder.text_template, self.release.catalogue.fields.id)
-        answer = self.elasticsearch.search(index=self.index, size=10_000)
-        rendered = [renderer.render(hit["_id"], hit["_source"]) for hit in answer["hits"]["hits"]]
-        return {row.id: row.content_hash for row in rendered if isinstance(row, Rendered)}
-
-
-@pytest.fixture(scope="module")
-def encoder(tiny_encoder: WeightsFolder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EncoderServer]:
-    with EncoderServer(tiny_encoder, tmp_path_factory.mktemp("encoder")) as server:
-        yield server
-
-
-MakeShop = Callable[..., Shop]
-
-
-@pytest.fixture
-def make_shop(
-    milvus_uri: str, elasticsearch_url: str, encoder: EncoderServer, tmp_path: Path
-) -> Iterator[MakeShop]:
-    shops: list[tuple[Shop, str, str]] = []
-
-    def make(
-        products: int = PRODUCTS,
-        server: EncoderServer | None = None,
-        filter_: str = "",
-        identity: EncoderIdentity | None = None,
-    ) -> Shop:
-        serving = server or encoder
-        identity = identity or serving.identity
-        name = f"job_{uuid4().hex[:8]}"
-        catalogue = CatalogueTarget(url=elasticsearch_url, index=name.replace("_", "-"), filter=filter_)
-        elasticsearch = connect_blocking(catalogue, timeout=60)
-        elasticsearch.indices.create(index=catalogue.index, **index_definition("standard"))
-        if products:
-            load(elasticsearch, catalogue.index, products, SEED, analyzer="standard")
-        milvus = MilvusClient(uri=milvus_uri, timeout=30)
-        record = sample_record(identity, "r-12345678")
-        create_release_collection(milvus, record, name)
-        release = ReleaseSnapshot(
-            namespace="test",
-            index="products",
-            release="r-12345678",
-            fingerprint=identity.fingerprint(),
-            encoder=identity,
-            encoder_url=serving.url,
-            milvus=MilvusTarget(uri=milvus_uri, collection=name),
-            catalogue=catalogue,
-        )
-        shop = Shop(elasticsearch, milvus, release, serving, tmp_path)
-        shops.append((shop, name, catalogue.index))
-        return shop
-
-    yield make
-    for shop, collection, index in shops:
-        shop.milvus.drop_collection(collection, timeout=30)
-        shop.elasticsearch.indices.delete(index=index)
-        shop.elasticsearch.close()
 
 
 def test_a_build_then_a_run_with_nothing_to_do_then_changes(make_shop: MakeShop) -> None:
@@ -201,27 +97,6 @@ def test_rows_that_nobody_knows_are_deleted(make_shop: MakeShop) -> None:
     assert job.wait() == 0, job.tail()
     assert shop.held() == shop.wanted()
     assert job.report().deleted == len(strange)
-
-
-def test_a_killed_build_goes_on_where_it_was(make_shop: MakeShop) -> None:
-    shop = make_shop(products=4000)
-    before = shop.encoder.texts_embedded()
-    first = shop.job()
-    wait_until(
-        "1,500 rows to be written", lambda: (now := first.progress()) is not None and now.embedded >= 1500
-    )
-    first.kill()
-    survived = len(shop.held())
-    assert 1500 <= survived < 4000
-
-    second = shop.job()
-    assert second.wait() == 0, second.tail()
-    report = second.report()
-    assert shop.held() == shop.wanted()
-    assert len(shop.held()) == 4000
-    assert report.unchanged == survived
-    assert report.embedded == 4000 - survived
-    assert shop.encoder.texts_embedded() - before <= 4000 + IN_FLIGHT
 
 
 def test_sigterm_stops_quickly_and_says_so(make_shop: MakeShop) -> None:

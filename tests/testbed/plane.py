@@ -128,13 +128,17 @@ class EncoderServer:
 
 
 class JobProcess:
-    """`python -m search_plane job build|refresh` with a release file and a report file of its own."""
+    """`python -m search_plane job build|catchup|refresh|verify` with a release file and a report file of its own.
+
+    `settings` go to its environment, e.g. SLICES=3, JOB_COMPLETION_INDEX=0. The default is what fills a collection
+    wholly by itself: a build alone leaves the comparison of the ID sets to the catch-up.
+    """
 
     def __init__(
         self,
         release: ReleaseSnapshot,
         home: Path,
-        kind: str = "build",
+        kind: str = "catchup",
         settings: Mapping[str, object] | None = None,
     ) -> None:
         home.mkdir(parents=True, exist_ok=True)

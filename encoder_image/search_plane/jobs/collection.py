@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import numpy as np
 import numpy.typing as npt
 import orjson
 from pymilvus.exceptions import DataNotMatchException, ParamError
@@ -34,22 +35,37 @@ _UNFIT = (ParamError, DataNotMatchException)
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row to write; `vector` is float32 [dimension]."""
+    """A row to write; `vector` is float32 [dimension]. `reused`: copied from another collection, not embedded."""
 
     id: str
     content_hash: str
     vector: npt.NDArray[Any]
+    reused: bool = False
 
 
 class ReleaseCollection:
     """One release's collection, by its physical name. All reads are strongly consistent."""
 
-    def __init__(self, connection: MilvusConnection, patience: float = 300.0, deadline: float = 30.0) -> None:
-        """`patience`: seconds for which a call is tried again; `deadline`: seconds for one request."""
+    def __init__(
+        self,
+        connection: MilvusConnection,
+        patience: float = 300.0,
+        deadline: float = 30.0,
+        name: str | None = None,
+    ) -> None:
+        """`patience`: seconds for which a call is tried again; `deadline`: seconds for one request.
+
+        `name`: another collection than the one that the connection's target names.
+        """
         self._connection = connection
-        self._name = connection.target.collection
+        self._name = name or connection.target.collection
         self._patience = patience
         self._deadline = deadline
+
+    @property
+    def name(self) -> str:
+        """Its physical name."""
+        return self._name
 
     async def check(self, fingerprint: str, dimension: int) -> None:
         """Raises JobFailed unless this is a release's collection for vectors of that encoder."""
@@ -88,6 +104,24 @@ class ReleaseCollection:
             return rows
 
         return {row[ID_FIELD]: row[HASH_FIELD] for row in await self._call(work)}
+
+    async def rows(self, ids: Sequence[str]) -> list[Row]:
+        """Those of the given rows that the collection holds; each row's hash and vector belong together."""
+
+        def work(client: Any, timeout: float) -> list[Row]:
+            found = client.query(
+                self._name,
+                filter=f"{ID_FIELD} in {_literal(ids)}",
+                output_fields=[ID_FIELD, HASH_FIELD, VECTOR_FIELD],
+                consistency_level=_STRONG,
+                timeout=timeout,
+            )
+            return [
+                Row(row[ID_FIELD], row[HASH_FIELD], np.asarray(row[VECTOR_FIELD], dtype=np.float32))
+                for row in found
+            ]
+
+        return await self._call(work)
 
     async def upsert(self, rows: Sequence[Row]) -> None:
         """Writes rows; a row that exists is replaced. Safe to repeat."""

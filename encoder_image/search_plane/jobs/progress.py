@@ -49,6 +49,7 @@ class ProgressBoard:
         self.total = 0
         self.embedded = 0
         self.unchanged = 0
+        self.reused = 0
         self.deleted = 0
         self.failed = 0
         self._done = 0
@@ -91,6 +92,7 @@ class ProgressBoard:
             total=total,
             embedded=self.embedded,
             unchanged=self.unchanged,
+            reused=self.reused,
             deleted=self.deleted,
             failed=self.failed,
             rows_per_second=round(rate, 1),

@@ -18,6 +18,25 @@ REQUEST_SECONDS = 60.0
 
 _RETRYABLE_STATUS = (429, 502, 503, 504)
 
+# Elasticsearch refuses `_id` within a point in time, and Lucene's own numbers differ between two of them.
+_SLICE_FIELD = "_seq_no"
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Part `number` (from 0) of a catalogue that is divided into `of` parts.
+
+    A document that is not written between the scans of the parts lies in exactly one of them, whatever else changes;
+    one that is may lie in none or in several.
+    """
+
+    number: int
+    of: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.number < self.of:
+            raise ValueError(f"there is no slice {self.number} of {self.of}")
+
 
 @dataclass(frozen=True, slots=True)
 class Document:
@@ -41,14 +60,19 @@ class Catalogue:
         page_rows: int = 1000,
         patience: float = 300.0,
         keep_alive: float = KEEP_ALIVE_SECONDS,
+        part: Slice | None = None,
     ) -> None:
-        """`patience`: seconds for which one request is tried again while Elasticsearch is away."""
+        """`patience`: seconds for which one request is tried again while Elasticsearch is away.
+
+        `part`: what scans are confined to, None for the whole; `fetch` knows no parts.
+        """
         self._connection = connection
         self._target = connection.target
         self._source_fields = source_fields
         self._page_rows = page_rows
         self._patience = patience
         self._keep_alive = keep_alive
+        self.part = part if part and part.of > 1 else None
 
     async def scan(self) -> "Scan":
         """Opens a point in time. Raises JobFailed when the catalogue can't be read."""
@@ -80,11 +104,12 @@ class Catalogue:
                 lambda client: client.search(
                     pit={"id": pit, "keep_alive": f"{self._keep_alive:.0f}s"},
                     query=self._query(),
+                    slice=self._slice(),
                     size=rows,
                     sort=[{"_shard_doc": "asc"}],
                     search_after=after,
                     source=self._source(),
-                    track_total_hits=after is None,
+                    track_total_hits=after is None and rows > 0,
                 )
             )
         except NotFoundError as error:
@@ -113,6 +138,9 @@ class Catalogue:
 
     def _query(self) -> dict[str, Any]:
         return {"query_string": {"query": self._target.filter}} if self._target.filter else {"match_all": {}}
+
+    def _slice(self) -> dict[str, Any] | None:
+        return {"field": _SLICE_FIELD, "id": self.part.number, "max": self.part.of} if self.part else None
 
     def _source(self) -> list[str] | bool:
         return self._source_fields or False
@@ -166,7 +194,7 @@ class Scan:
 
     @property
     def total(self) -> int:
-        """How many documents the point in time holds."""
+        """How many documents the point in time holds (of the slice, where there is one)."""
         return int(self._first["hits"]["total"]["value"])
 
     @property

@@ -24,6 +24,9 @@ class _BoardCollector(Collector):
         yield GaugeMetricFamily("job_documents_total", "Documents of this pass", progress.total)
         yield GaugeMetricFamily("job_documents_failed", "Documents left out", progress.failed)
         yield CounterMetricFamily("job_rows_embedded", "Rows embedded and written", progress.embedded)
+        yield CounterMetricFamily(
+            "job_rows_reused", "Vectors copied from another collection", progress.reused
+        )
         yield CounterMetricFamily("job_rows_deleted", "Rows deleted", progress.deleted)
         yield GaugeMetricFamily(
             "job_rows_per_second", "Documents settled per second", progress.rows_per_second

@@ -7,6 +7,7 @@ should be there. Passes repeat until the collection's digest equals that of a pa
 import asyncio
 import logging
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from search_plane.jobs.channel import Channel
 from search_plane.jobs.collection import ReleaseCollection, Row
@@ -15,6 +16,7 @@ from search_plane.jobs.failure import JobFailed
 from search_plane.jobs.idset import IdSetDigest
 from search_plane.jobs.progress import ProgressBoard
 from search_plane.jobs.rendering import Rendered, Renderer, Unusable
+from search_plane.jobs.reuse import Donors
 from search_plane.jobs.scan import Catalogue, Document, PointInTimeExpired, Scan
 from search_plane.release.record import MAX_ID_LENGTH
 from search_plane.release.report import EXIT_EMPTY_CATALOGUE, BadDocument, Phase
@@ -24,6 +26,9 @@ NAMED_BAD_DOCUMENTS = 20
 
 _MAX_RESTARTS = 5
 _LOOKUPS = 3
+_COPIERS = 2
+# Rows whose vectors are read at once: 500 of 1,024 numbers are 2 MB.
+_COPY_ROWS = 500
 _CHECK_ROWS = 1000
 _IDS_AT_ONCE = 200_000
 _WINDOW_LINGER = 0.2
@@ -47,8 +52,9 @@ class SyncLimits:
 
 @dataclass(slots=True)
 class Pass:
-    """What one pass found and did. Counts are documents; `wanted` is what should be there."""
+    """What one pass found and did. Counts are documents; `wanted` is what should be there; `began`: before the scan."""
 
+    began: datetime = field(default_factory=lambda: datetime.now(UTC))
     unchanged: int = 0
     written: int = 0
     failed: int = 0
@@ -58,13 +64,18 @@ class Pass:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the job found. `rows`: size of the collection, `unchanged`: what the first pass left alone."""
+    """What the job found. `unchanged`: what the first pass left alone; `watermark`: when the last scan began.
+
+    `rows`: size of the collection, or, where `equal` is False for nobody compared, documents that were seen to.
+    """
 
     rows: int
     unchanged: int
     failed: int
     bad: tuple[BadDocument, ...]
     rounds: int
+    watermark: datetime
+    equal: bool
 
 
 class Sync:
@@ -78,6 +89,7 @@ class Sync:
         collection: ReleaseCollection,
         board: ProgressBoard,
         limits: SyncLimits | None = None,
+        donors: Donors | None = None,
     ) -> None:
         self._catalogue = catalogue
         self._renderer = renderer
@@ -85,6 +97,7 @@ class Sync:
         self._collection = collection
         self._board = board
         self._limits = limits or SyncLimits()
+        self._donors = donors
         self._refused: dict[str, str] = {}
         self._current = Pass()
         self._written_before = 0
@@ -94,9 +107,15 @@ class Sync:
         """The first bad documents of the pass in work."""
         return tuple(self._current.bad)
 
+    async def fill(self) -> Outcome:
+        """One pass over the catalogue, or its slice: nothing is deleted or compared. Raises JobFailed."""
+        await self._check()
+        done = await self._pass_with_restarts("Scanning")
+        return self._outcome(done, rounds=1, equal=False)
+
     async def run(self) -> Outcome:
         """Returns when the ID sets are equal; raises JobFailed when they can't be made so."""
-        await self._collection.check(self._encoder.fingerprint, self._encoder.dimension)
+        await self._check()
         for number in range(1, MAX_ROUNDS + 1):
             done = await self._pass_with_restarts("Scanning" if number == 1 else "Reconciling")
             self._board.failed = done.failed
@@ -105,8 +124,25 @@ class Sync:
             log.info("pass done", extra={"round": number, "written": done.written, "equal": equal})
             # A pass that wrote took its time; what changed meanwhile shows only in a later point in time.
             if equal and not (number == 1 and done.written) and await self._still_equal(done.wanted):
-                return Outcome(done.wanted.rows, self._board.unchanged, done.failed, self.bad, number)
+                return self._outcome(done, rounds=number, equal=True)
         raise JobFailed("NeverEqual", f"catalogue and collection still differed after {MAX_ROUNDS} rounds")
+
+    async def _check(self) -> None:
+        encoder = self._encoder
+        await self._collection.check(encoder.fingerprint, encoder.dimension)
+        if self._donors and not await self._donors.admit(encoder.fingerprint, encoder.dimension):
+            self._donors = None
+
+    def _outcome(self, done: Pass, *, rounds: int, equal: bool) -> Outcome:
+        return Outcome(
+            rows=done.wanted.rows,
+            unchanged=self._board.unchanged,
+            failed=done.failed,
+            bad=self.bad,
+            rounds=rounds,
+            watermark=done.began,
+            equal=equal,
+        )
 
     async def _pass_with_restarts(self, phase: Phase) -> Pass:
         self._written_before = 0
@@ -125,11 +161,12 @@ class Sync:
     async def _pass(self, phase: Phase) -> Pass:
         done = self._current = Pass()
         async with await self._catalogue.scan() as scan:
-            if not scan.total:
+            if not scan.total and not self._catalogue.part:
                 raise JobFailed("EmptyCatalogue", "the catalogue holds no document", EXIT_EMPTY_CATALOGUE)
             self._board.begin_pass(phase, scan.total)
             await self._run_stages(scan, done)
-        if not done.wanted.rows:
+        # That a slice holds nothing to index says nothing about the catalogue.
+        if not done.wanted.rows and not self._catalogue.part:
             first = done.bad[0]
             raise JobFailed(
                 "EmptyCatalogue",
@@ -139,17 +176,21 @@ class Sync:
         return done
 
     async def _run_stages(self, scan: Scan, done: Pass) -> None:
-        """Read -> look up -> sort -> embed -> write, all at once; a full channel holds its producers back."""
+        """Read -> look up -> copy -> sort -> embed -> write, all at once; a full channel holds its producers back."""
         limits = self._limits
+        copiers = _COPIERS if self._donors else 0
         pages: Channel[list[Document]] = Channel(2)
-        changed: Channel[Rendered] = Channel(limits.window, producers=_LOOKUPS)
+        lacking: Channel[Rendered] = Channel(limits.window, producers=_LOOKUPS)
+        changed: Channel[Rendered] = Channel(limits.window, producers=copiers) if copiers else lacking
         batches: Channel[list[Rendered]] = Channel(limits.requests)
-        rows: Channel[Row] = Channel(limits.upsert_rows, producers=limits.requests)
+        rows: Channel[Row] = Channel(limits.upsert_rows, producers=limits.requests + copiers)
         try:
             async with asyncio.TaskGroup() as stages:
                 stages.create_task(_read(scan, pages))
                 for _ in range(_LOOKUPS):
-                    stages.create_task(self._look_up(pages, changed, done))
+                    stages.create_task(self._look_up(pages, lacking, done))
+                for _ in range(copiers):
+                    stages.create_task(self._copy(lacking, changed, rows))
                 stages.create_task(self._sort(changed, batches))
                 for _ in range(limits.requests):
                     stages.create_task(self._embed(batches, rows, done))
@@ -157,7 +198,9 @@ class Sync:
         except BaseExceptionGroup as group:
             raise _first_error(group) from group
 
-    async def _look_up(self, pages: Channel[list[Document]], changed: Channel[Rendered], done: Pass) -> None:
+    async def _look_up(
+        self, pages: Channel[list[Document]], lacking_texts: Channel[Rendered], done: Pass
+    ) -> None:
         async for page in pages:
             rendered = [text for document in page if (text := self._render(document, done)) is not None]
             held = await self._collection.content_hashes([text.id for text in rendered]) if rendered else {}
@@ -169,8 +212,20 @@ class Sync:
                 self._board.unchanged = max(0, done.unchanged - self._written_before)
             self._board.settled(kept)
             for text in lacking:
-                await changed.put(text)
+                await lacking_texts.put(text)
+        await lacking_texts.done()
+
+    async def _copy(self, lacking: Channel[Rendered], changed: Channel[Rendered], rows: Channel[Row]) -> None:
+        async for texts in lacking.batches(_COPY_ROWS, _WINDOW_LINGER):
+            copies = await self._donors.copies(texts) if self._donors else []
+            for row in copies:
+                await rows.put(row)
+            copied = {row.id for row in copies}
+            for text in texts:
+                if text.id not in copied:
+                    await changed.put(text)
         await changed.done()
+        await rows.done()
 
     async def _sort(self, changed: Channel[Rendered], batches: Channel[list[Rendered]]) -> None:
         async for window in changed.batches(self._limits.window, _WINDOW_LINGER):
@@ -206,7 +261,9 @@ class Sync:
         async for chunk in rows.batches(self._limits.upsert_rows, self._limits.upsert_linger):
             await self._collection.upsert(chunk)
             done.written += len(chunk)
-            self._board.embedded += len(chunk)
+            reused = sum(row.reused for row in chunk)
+            self._board.reused += reused
+            self._board.embedded += len(chunk) - reused
             self._board.settled(len(chunk))
 
     def _render(self, document: Document, done: Pass) -> Rendered | None:

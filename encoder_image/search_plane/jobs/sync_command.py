@@ -1,4 +1,4 @@
-"""The process of a build or refresh job: settings, progress, logs, signals, and the report at the end."""
+"""The process of a build, catch-up or refresh job: settings, progress, logs, signals, and the report at the end."""
 
 import asyncio
 import contextlib
@@ -7,12 +7,13 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
 import uvloop
-from pydantic import BaseModel, PositiveFloat, PositiveInt, ValidationError
+from pydantic import BaseModel, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError, model_validator
 from pythonjsonlogger.json import JsonFormatter
 
 from search_plane.jobs.collection import ReleaseCollection
@@ -20,7 +21,8 @@ from search_plane.jobs.embedding import EncoderClient
 from search_plane.jobs.failure import JobFailed
 from search_plane.jobs.progress import ProgressBoard
 from search_plane.jobs.rendering import Renderer
-from search_plane.jobs.scan import Catalogue
+from search_plane.jobs.reuse import Donors
+from search_plane.jobs.scan import Catalogue, Slice
 from search_plane.jobs.status_server import served
 from search_plane.jobs.sync import Outcome, Sync, SyncLimits
 from search_plane.release.record import ReleaseSnapshot
@@ -35,13 +37,20 @@ from search_plane.release.report import (
 from search_plane.stores.catalogue import CatalogueConnection
 from search_plane.stores.milvus import MilvusConnection
 
-Kind = Literal["build", "refresh"]
+Kind = Literal["build", "catchup", "refresh"]
+
+# Seconds for which a collection to copy vectors from is asked again; the encoder can make them, too.
+_DONOR_PATIENCE = 5.0
 
 log = logging.getLogger("search_plane.jobs")
 
 
 class JobSettings(BaseModel):
-    """What the environment says, by the upper-case names of these fields. Seconds, rows, texts."""
+    """What the environment says, by the upper-case names of these fields. Seconds, rows, texts.
+
+    A build does slice `job_completion_index` (which Kubernetes sets in an indexed Job) of `slices`; catch-up and
+    refresh do all.
+    """
 
     release_file: Path = Path("/etc/search/release/release.json")
     report_file: Path = Path("/dev/termination-log")
@@ -52,6 +61,18 @@ class JobSettings(BaseModel):
     embed_requests: PositiveInt = 8
     upsert_rows: PositiveInt = 512
     patience_seconds: PositiveFloat = 300.0
+    slices: PositiveInt = 1
+    job_completion_index: NonNegativeInt = 0
+
+    @property
+    def part(self) -> Slice:
+        """The slice of a build worker."""
+        return Slice(self.job_completion_index, self.slices)
+
+    @model_validator(mode="after")
+    def _slice_exists(self) -> Self:
+        Slice(self.job_completion_index, self.slices)
+        return self
 
     @classmethod
     def from_environment(cls) -> "JobSettings":
@@ -76,11 +97,12 @@ async def _run(kind: Kind, settings: JobSettings) -> int:
     board = ProgressBoard()
     async with served(board, settings.host, settings.port):
         started = time.monotonic()
-        report, code = await _run_to_report(settings, board)
+        report, code = await _run_to_report(kind, settings, board)
         report = report.model_copy(
             update={
                 "embedded": board.embedded,
                 "unchanged": board.unchanged,
+                "reused": board.reused,
                 "deleted": board.deleted,
                 "failed": board.failed,
                 "duration_seconds": round(time.monotonic() - started, 3),
@@ -98,7 +120,7 @@ async def _run(kind: Kind, settings: JobSettings) -> int:
     return code
 
 
-async def _run_to_report(settings: JobSettings, board: ProgressBoard) -> tuple[JobReport, int]:
+async def _run_to_report(kind: Kind, settings: JobSettings, board: ProgressBoard) -> tuple[JobReport, int]:
     try:
         release = ReleaseSnapshot.model_validate_json(settings.release_file.read_bytes())
         renderer = Renderer(release.encoder.text_template, release.catalogue.fields.id)
@@ -107,11 +129,12 @@ async def _run_to_report(settings: JobSettings, board: ProgressBoard) -> tuple[J
         return _failed(
             "InvalidRelease", f"{settings.release_file}: {_one_line(error)}", ""
         ), EXIT_CONFIGURATION
+    part = settings.part if kind == "build" else None
     sync: Sync | None = None
     try:
         async with contextlib.AsyncExitStack() as stack:
-            sync = await _assemble(release, renderer, settings, board, stack)
-            outcome = await _until_terminated(sync)
+            sync = await _assemble(release, renderer, settings, board, part, stack)
+            outcome = await _until_terminated(sync.fill() if kind == "build" else sync.run())
     except asyncio.CancelledError:
         failure, code = (
             _failed("Terminated", "asked to stop; the next run goes on from here", release.release),
@@ -128,7 +151,7 @@ async def _run_to_report(settings: JobSettings, board: ProgressBoard) -> tuple[J
         )
     else:
         board.phase = "Done"
-        return _succeeded(outcome, release.release), EXIT_SUCCESS
+        return _succeeded(outcome, release.release, part), EXIT_SUCCESS
     board.phase = "Failed"
     return failure.model_copy(update={"bad": sync.bad if sync else ()}), code
 
@@ -138,6 +161,7 @@ async def _assemble(
     renderer: Renderer,
     settings: JobSettings,
     board: ProgressBoard,
+    part: Slice | None,
     stack: contextlib.AsyncExitStack,
 ) -> Sync:
     patience = settings.patience_seconds
@@ -147,29 +171,35 @@ async def _assemble(
     stack.callback(milvus.close)
     encoder = EncoderClient(release.encoder_url, release.fingerprint, release.encoder.dimension, patience)
     stack.push_async_callback(encoder.close)
+    collection = ReleaseCollection(milvus, patience)
+    donors = [ReleaseCollection(milvus, min(patience, _DONOR_PATIENCE), name=name) for name in release.reuse]
     return Sync(
-        Catalogue(catalogue, renderer.source_fields, settings.batch_rows, patience),
+        Catalogue(catalogue, renderer.source_fields, settings.batch_rows, patience, part=part),
         renderer,
         encoder,
-        ReleaseCollection(milvus, patience),
+        collection,
         board,
         SyncLimits(
             batch=settings.embed_batch, requests=settings.embed_requests, upsert_rows=settings.upsert_rows
         ),
+        Donors(donors, collection) if donors else None,
     )
 
 
-async def _until_terminated(sync: Sync) -> Outcome:
+async def _until_terminated(sync: Coroutine[Any, Any, Outcome]) -> Outcome:
     """Runs the sync; SIGTERM or SIGINT cancels it."""
-    work = asyncio.create_task(sync.run())
+    work = asyncio.create_task(sync)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, work.cancel)
     return await work
 
 
-def _succeeded(outcome: Outcome, release: str) -> JobReport:
-    message = f"{outcome.rows} rows are equal to the catalogue after {outcome.rounds} rounds"
+def _succeeded(outcome: Outcome, release: str, part: Slice | None) -> JobReport:
+    if part is None:
+        message = f"{outcome.rows} rows are equal to the catalogue after {outcome.rounds} rounds"
+    else:
+        message = f"slice {part.number} of {part.of} is in: {outcome.rows} documents"
     if outcome.failed:
         message += f"; {outcome.failed} documents were left out"
     return JobReport(
@@ -179,7 +209,8 @@ def _succeeded(outcome: Outcome, release: str) -> JobReport:
         release=release,
         rows=outcome.rows,
         bad=outcome.bad,
-        id_sets_equal=True,
+        id_sets_equal=outcome.equal,
+        watermark=outcome.watermark,
         finished_at=datetime.now(UTC),
     )
 
