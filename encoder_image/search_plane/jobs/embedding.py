@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Literal
 
 import httpx
 import numpy as np
@@ -16,6 +17,9 @@ from search_plane.jobs.failure import JobFailed
 FINGERPRINT_HEADER = "X-Encoder-Fingerprint"
 
 Vectors = npt.NDArray[np.float32]
+
+# As what a text is embedded: an encoder may put another prefix before each kind.
+Prompt = Literal["document", "query"]
 
 _BUSY = (429, 503)
 _TOO_MUCH = (413, 422)
@@ -36,7 +40,7 @@ class TextRefused(Exception):
 
 
 class EncoderClient:
-    """Embeds documents. Safe for concurrent use within one event loop."""
+    """Embeds documents, or queries. Safe for concurrent use within one event loop."""
 
     def __init__(
         self, url: str, fingerprint: str, dimension: int, patience: float = 300.0, deadline: float = 60.0
@@ -59,7 +63,7 @@ class EncoderClient:
         """Closes the connections."""
         await self._http.aclose()
 
-    async def embed(self, texts: list[str]) -> Vectors:
+    async def embed(self, texts: list[str], prompt: Prompt = "document") -> Vectors:
         """float32 [len(texts), dimension], in the order of the texts.
 
         Raises TextRefused for a text the encoder won't take, JobFailed when it serves another
@@ -74,13 +78,13 @@ class EncoderClient:
                 reraise=True,
             ):
                 with attempt:
-                    return await self._embed_once(texts)
+                    return await self._embed_once(texts, prompt)
         except EncoderBusy as error:
             raise JobFailed("EncoderUnavailable", f"encoder: {error}, for {self._patience:.0f} s") from error
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    async def _embed_once(self, texts: list[str]) -> Vectors:
-        body = orjson.dumps({"inputs": texts, "prompt_name": "document", "normalize": True, "truncate": True})
+    async def _embed_once(self, texts: list[str], prompt: Prompt) -> Vectors:
+        body = orjson.dumps({"inputs": texts, "prompt_name": prompt, "normalize": True, "truncate": True})
         try:
             answer = await self._http.post("/embed", content=body)
         except httpx.TransportError as error:
