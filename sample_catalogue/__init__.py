@@ -3,7 +3,7 @@
 from sample_catalogue.changes import BadDocument, Change, ChangeKind, bad_documents, mutate
 from sample_catalogue.generate import DEFAULT_COUNT, DEFAULT_SEED, generate
 from sample_catalogue.index import apply_changes, index_definition, load
-from sample_catalogue.judging import JUDGED_QUERIES, JudgedQuery
+from sample_catalogue.judging import JUDGED_QUERIES, JudgedQuery, judgements
 from sample_catalogue.product import Document, Labels, PriceBand, Product
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "bad_documents",
     "generate",
     "index_definition",
+    "judgements",
     "load",
     "mutate",
 ]

@@ -1,4 +1,4 @@
-"""`python -m sample_catalogue`: writes the sample catalogue as JSON lines, or loads it into Elasticsearch."""
+"""`python -m sample_catalogue`: writes the sample catalogue, or queries judged on it, or loads it into Elasticsearch."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from elasticsearch.helpers import BulkIndexError
 
 from sample_catalogue.generate import DEFAULT_COUNT, DEFAULT_SEED, generate
 from sample_catalogue.index import load
+from sample_catalogue.judging import judgements
 
 EXAMPLES = """\b
 Examples:
   python -m sample_catalogue --count 2000 --seed 7 --out -
   python -m sample_catalogue --count 1000000 --out products.jsonl
   python -m sample_catalogue --count 500000 --start 500000 --out second-half.jsonl
+  python -m sample_catalogue --count 2000 --seed 7 --judged judged.jsonl
   python -m sample_catalogue --elasticsearch http://127.0.0.1:9200 --index products
 """
 
@@ -30,6 +32,11 @@ Examples:
 )
 @click.option("--start", type=click.IntRange(min=0), default=0, show_default=True, help="First position.")
 @click.option("--out", type=click.File("wb"), help="Write JSON lines to this file; - is standard output.")
+@click.option(
+    "--judged",
+    type=click.File("wb"),
+    help="Write queries, each with the grades of the products that answer it, as the gates take them.",
+)
 @click.option("--elasticsearch", "url", metavar="URL", help="Load into this server instead.")
 @click.option("--index", default="products", show_default=True, help="The index to load into.")
 @click.option("--analyzer", default="smartcn", show_default=True, help="Analyzer of title and description.")
@@ -41,6 +48,7 @@ def main(
     seed: int,
     start: int,
     out: BinaryIO | None,
+    judged: BinaryIO | None,
     url: str | None,
     index: str,
     analyzer: str,
@@ -49,8 +57,12 @@ def main(
     ca: str | None,
 ) -> None:
     """Writes or loads the catalogue; the command's help is on the command."""
-    if (out is None) == (url is None):
-        raise click.UsageError("say where to: either --out FILE (or -), or --elasticsearch URL")
+    if [out, judged, url].count(None) != 2:
+        raise click.UsageError("say what: either --out FILE (or -), --judged FILE, or --elasticsearch URL")
+    if judged is not None:
+        for line in judgements(generate(count, seed, start)):
+            judged.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+        return
     if out is not None:
         for product in generate(count, seed, start):
             out.write(orjson.dumps(product.document(), option=orjson.OPT_APPEND_NEWLINE))

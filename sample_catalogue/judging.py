@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from sample_catalogue.product import Labels, PriceBand, Product
@@ -74,3 +74,16 @@ JUDGED_QUERIES: tuple[JudgedQuery, ...] = (
     JudgedQuery("量血压的仪器", _is("血压计"), _is("血糖仪")),
 )
 """The use case's three queries first; then meanings, colloquialisms, synonyms and a slip."""
+
+
+def judgements(products: Iterable[Product]) -> list[dict[str, object]]:
+    """What the gates' judged queries are made of: each query with the grade of every product that answers it.
+
+    `{"query": "便宜的蓝牙耳机", "relevant": {"<sku>": 2, ...}}`; a query that no product answers is left out.
+    """
+    relevant: dict[str, dict[str, int]] = {query.text: {} for query in JUDGED_QUERIES}
+    for product in products:
+        for query in JUDGED_QUERIES:
+            if grade := query.grade(product):
+                relevant[query.text][product.sku] = grade
+    return [{"query": text, "relevant": grades} for text, grades in relevant.items() if grades]
