@@ -32,7 +32,7 @@ GOOD = Verification(
     p95_ms=20.0,
     timed_queries=200,
 )
-JUDGED = {
+JUDGED: dict[str, Any] = {
     "rollout": {"gates": {"judgedQueries": {"configMapRef": {"name": "judged"}, "maxNdcgDrop": "0.01"}}}
 }
 ALL = (
