@@ -23,9 +23,9 @@ def release_statuses(observation: Observation, now: Rollout) -> list[ReleaseStat
     if now.active and book.active:
         found.append(_held(observation, now.active, book.active))
     if now.candidate and book.candidate:
-        found.append(_candidate(observation, now.candidate))
+        found.append(_candidate(observation, now.candidate, judged=book.candidate.by == "Spec"))
     elif now.active is None:
-        found.append(_candidate(observation, now.focus))
+        found.append(_candidate(observation, now.focus, judged=True))
     if now.previous and book.previous and not (now.candidate and now.candidate.name == now.previous.name):
         found.append(_held(observation, now.previous, book.previous))
     found += [_retiring(observation, release) for release in now.retiring]
@@ -49,7 +49,8 @@ def _held(observation: Observation, release: Release, held: Held) -> ReleaseStat
     )
 
 
-def _candidate(observation: Observation, release: Release) -> ReleaseStatus:
+def _candidate(observation: Observation, release: Release, *, judged: bool) -> ReleaseStatus:
+    """One on its way; `judged`: whether gates are asked, which they are not of a release that comes back at once."""
     told = told_release(observation.index, release.name)
     stage = release.state.value
     same = told.get("role") == "Candidate" and told.get("stage") == stage
@@ -68,7 +69,7 @@ def _candidate(observation: Observation, release: Release) -> ReleaseStatus:
             else None,
             "progress": dump(build_progress(job.progress if job else None, observation.now)) if job else None,
             "build": _built(release) or told.get("build"),
-            "gates": [dump(_gate(gate)) for gate in release.gates],
+            "gates": [dump(_gate(gate)) for gate in release.gates] if judged else told.get("gates", ()),
         }
     )
 
