@@ -13,15 +13,18 @@ import pytest
 from search_plane.gateway.collection import Collection
 from search_plane.gateway.embedding import QueryEncoder
 from search_plane.gateway.join import Catalogue
+from search_plane.gateway.watch import SENTINELS, CollectionWatch, Expected
+from search_plane.gateway.wholeness import Wholeness
 
 from tests.integration.gateway_bed import QUERIES, GatewayProcess
-from tests.integration.gateway_fixtures import Shop, shop
+from tests.integration.gateway_fixtures import PRODUCTS, Shop, shop
 
 __all__ = ["shop"]
 
 pytestmark = pytest.mark.stores
 
 ROUNDS = 10
+PROBES = 50
 K = 10
 
 
@@ -55,6 +58,34 @@ def test_the_gateways_own_time_is_small(
         )
     # An order of magnitude, not a benchmark: the machine may be busy.
     assert through < 2 * direct + 5
+
+
+def test_the_probe_of_the_sentinels_costs_little(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    async def probes() -> list[tuple[float, float]]:
+        given = shop.blue.snapshot
+        collection = Collection(given.milvus, 10)
+        expected = Expected(given.fingerprint, given.encoder.dimension)
+        watch = CollectionWatch(collection, Wholeness(), expected, 10)
+        await watch.learn()
+        await watch.probe()
+        taken = []
+        for _ in range(PROBES):
+            started, used = perf_counter(), process_time()
+            await watch.probe()
+            taken.append((perf_counter() - started, process_time() - used))
+        assert not watch.wholeness.doubtful
+        assert watch.wholeness.rows == PRODUCTS
+        await collection.close()
+        return taken
+
+    wall, cpu = (statistics.median(column) * 1000 for column in zip(*asyncio.run(probes()), strict=True))
+    with capsys.disabled():
+        print(
+            f"\none probe ({SENTINELS} sentinels, twice): p50 {wall:.2f} ms,"
+            f" processor time of the gateway {cpu:.2f} ms; one is made per second"
+        )
+    # At most a twentieth of a processor, by an order of magnitude: the machine may be busy.
+    assert cpu < 50
 
 
 async def measure(shop: Shop, gateway: GatewayProcess) -> Measured:

@@ -17,6 +17,8 @@ SENTINELS = 16
 _READINGS = 2
 _PROBES_PER_COUNT = 5
 _CHOICES = 4
+# One reading alone may be of a replica that is just returning.
+_FIRST_COUNTS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +55,16 @@ class CollectionWatch:
             raise Unavailable("milvus", "collection", f"collection {name} carries no release record")
         if record.encoder.fingerprint() != self._expected.fingerprint:
             raise Unavailable("milvus", "fingerprint", f"collection {name} is of another fingerprint")
-        await self._count()
+        for _ in range(_FIRST_COUNTS):
+            await self._count()
         await self._choose()
         self.learned = True
 
     async def run(self, probe_seconds: float) -> None:
-        """Probes until cancelled, once it has learned. A probe without an answer proves nothing."""
+        """Probes until cancelled, once it has learned. A probe without an answer proves nothing.
+
+        What could not be probed for an unforeseen reason is doubted: a new process would fare no better.
+        """
         while True:
             await asyncio.sleep(probe_seconds)
             if self.learned:
@@ -66,6 +72,9 @@ class CollectionWatch:
                     await self.probe()
                 except Unavailable as fault:
                     log.debug("the probe of the sentinels got no answer: %s", fault)
+                except Exception:
+                    log.exception("the probe of the sentinels failed")
+                    self.wholeness.suspect()
 
     async def probe(self) -> None:
         """Looks for every sentinel once per reading; now and then counts the rows and fills up the sentinels."""

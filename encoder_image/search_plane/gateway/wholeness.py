@@ -14,7 +14,8 @@ Metric = Literal["COSINE", "IP", "L2"]
 WHOLE_PROBES: Final = 2
 # A returning query node serves partial rows for 6-12 s (docs/gateway.md); what is missing for longer is gone.
 SETTLED_SECONDS: Final = 15.0
-_COUNTS = 3
+# Readings whose most is believed; at one per five probes they outlast a returning node's partial rows.
+_COUNTS = 4
 _SCORE_TOLERANCE = 1e-3
 
 
@@ -60,9 +61,8 @@ class Wholeness:
         self._whole_probes = self._whole_probes + 1 if whole else 0
 
     def counted(self, rows: int) -> None:
-        """A reading of the number of rows; one that is taken in doubt may only raise it."""
-        if not self.doubtful or rows > self.rows:
-            self._counts.append(rows)
+        """A reading of the number of rows."""
+        self._counts.append(rows)
 
 
 @dataclass(frozen=True, slots=True)

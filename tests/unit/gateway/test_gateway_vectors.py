@@ -228,12 +228,36 @@ def test_deletes_cast_no_doubt_and_the_sentinels_are_filled_up() -> None:
     async def story() -> None:
         bench = Bench(FakeCollection())
         await bench.watch.learn()
-        for _ in range(100):
+        for _ in range(20):
             gone = bench.watch._sentinels[0].id
             del bench.collection.rows[gone]
             await bench.watch.probe()
             assert not bench.search.wholeness.doubtful
             assert len(bench.watch._sentinels) == 16
+
+    asyncio.run(story())
+
+
+def test_a_probe_that_fails_unforeseen_is_doubt_and_the_next_one_is_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def story() -> None:
+        bench = Bench(FakeCollection())
+        await bench.watch.learn()
+        doubts: list[bool] = []
+        again = asyncio.Event()
+
+        async def probe() -> None:
+            doubts.append(bench.search.wholeness.doubtful)
+            if len(doubts) == 2:
+                again.set()
+            raise RuntimeError("unforeseen")
+
+        monkeypatch.setattr(bench.watch, "probe", probe)
+        running = asyncio.create_task(bench.watch.run(0.001))
+        await asyncio.wait_for(again.wait(), 5)
+        assert doubts[:2] == [False, True]
+        running.cancel()
 
     asyncio.run(story())
 
