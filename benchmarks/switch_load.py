@@ -54,7 +54,7 @@ class AnswerLog:
                 self._fill(record, orjson.loads(body))
             except (ValueError, KeyError, TypeError):
                 record["status"] = -1
-        self.failed += record["status"] != 200
+        self.failed += bool(record["status"] != 200)
         self.recent.append(float(record["seconds"]))
         self.count += 1
         self._used += 1
