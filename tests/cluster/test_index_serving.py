@@ -59,11 +59,12 @@ def test_every_condition_is_told_and_the_resource_holds_nothing_of_the_framework
 
 def test_kubectl_get_tells_it_in_one_line(bed: Bed, served: str) -> None:
     heading, line = bed.k("get", "ssi", served).strip().splitlines()
-    columns = ["NAME", "READY", "RELEASE", "CANDIDATE", "ROWS", "ENCODERS", "COST(MONTH)", "AGE"]
-    assert heading.split() == columns
+    columns = "NAME READY RELEASE CANDIDATE PROGRESS ROWS ENCODERS COST(MONTH) AGE"
+    assert heading.split() == columns.split()
     status = bed.index(served)["status"]
     cells = line.split()
-    assert cells[:5] == [served, "True", status["activeRelease"], status["summary"]["rows"], "1/1"]
+    rows = status["summary"]["rows"]
+    assert cells[:6] == [served, "True", status["activeRelease"], "Active", rows, "1/1"]
 
 
 def test_the_collection_holds_exactly_the_catalogue(bed: Bed, served: str) -> None:

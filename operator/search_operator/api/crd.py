@@ -25,13 +25,26 @@ _COLUMNS = (
         0,
         "Whether queries are answered from the release that the spec asks for",
     ),
-    ("Release", "string", ".status.summary.release", 0, "The release that answers"),
+    (
+        "Release",
+        "string",
+        ".status.summary.release",
+        0,
+        "The active release, or the candidate while there is none",
+    ),
     (
         "Candidate",
         "string",
         ".status.summary.candidate",
         0,
-        "The release that shall take over, and how far it is",
+        "The release beside it that shall take over, and how far that is",
+    ),
+    (
+        "Progress",
+        "string",
+        ".status.summary.progress",
+        0,
+        "Progress of the first build, or of the refresh that runs",
     ),
     ("Rows", "string", ".status.summary.rows", 0, "Rows that can be searched"),
     ("Encoders", "string", ".status.summary.encoders", 0, "Ready of wanted encoders"),
@@ -39,7 +52,6 @@ _COLUMNS = (
     ("Age", "date", ".metadata.creationTimestamp", 0, "Age of the index"),
     ("Phase", "string", ".status.phase", 1, "What is being done"),
     ("Reason", "string", f"{_READY}.reason", 1, "Why it is ready or not"),
-    ("Progress", "string", ".status.summary.progress", 1, "Progress of the build or refresh that runs"),
     ("Message", "string", f"{_READY}.message", 1, "Why, as a sentence"),
 )
 

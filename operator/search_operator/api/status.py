@@ -226,9 +226,9 @@ class Summary(ApiModel):
     """Short texts for the columns of kubectl get."""
 
     release: Short | None = None
-    """The active release."""
+    """The active release, or the candidate while there is none."""
     candidate: Short | None = None
-    """The candidate, its stage and how far that is, e.g. r-1a2b3c4d Building 58%."""
+    """The candidate beside the active release, and how far it is, e.g. r-1a2b3c4d 58%."""
     progress: Short | None = None
     """Progress of what runs, e.g. 58%."""
     rows: Short | None = None
