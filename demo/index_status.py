@@ -14,9 +14,11 @@ def condition(index: Object, kind: str) -> Object:
 
 
 def is_ready(index: Object) -> bool:
-    """Whether the present spec is served: Ready, and about this generation."""
-    told = index.get("status", {}).get("observedGeneration")
-    return bool(told == index["metadata"]["generation"] and condition(index, "Ready").get("status") == "True")
+    """Whether the present spec is served: Ready, about this generation, with no other release on its way or failed."""
+    if index.get("status", {}).get("observedGeneration") != index["metadata"]["generation"]:
+        return False
+    wanted = {"Ready": "True", "Reconciling": "False", "Stalled": "False"}
+    return all(condition(index, kind).get("status") == status for kind, status in wanted.items())
 
 
 def progress_line(index: Object) -> str:

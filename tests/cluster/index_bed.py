@@ -23,6 +23,7 @@ from demo.parts import (
     DOCKERFILES,
     GPUS,
     INSTALL,
+    OLDER_WEIGHTS_IMAGE,
     OPERATOR,
     OPERATOR_IMAGE,
     PLANE_IMAGE,
@@ -37,7 +38,7 @@ from sample_catalogue import load
 from tests.testbed.cluster import Cluster, bring_up, build_image, cache_root, load_image, patch_gpu
 from tests.testbed.cluster.images import archives_of
 from tests.testbed.stores import Stores
-from tests.testbed.weights.bge import bge_weights
+from tests.testbed.weights.bge import bge_weights, older_bge_weights
 from tests.testbed.weights.context import weights_context
 
 Object = dict[str, Any]
@@ -65,13 +66,13 @@ ALL_CONDITIONS = {
 def install(cluster: Cluster) -> None:
     """Images built and loaded, GPUs on offer, the demo's operator rolled out; a new build takes over."""
     patch_gpu(cluster, 2 * GPUS)
-    build_image(
-        WEIGHTS_IMAGE, weights_context(bge_weights().path, cache_root() / "weights" / "image-context")
-    )
+    for image, weights in ((WEIGHTS_IMAGE, bge_weights()), (OLDER_WEIGHTS_IMAGE, older_bge_weights())):
+        context = cache_root() / "weights" / f"image-context-{image.rpartition(':')[2]}"
+        build_image(image, weights_context(weights.path, context))
     for image, dockerfile in DOCKERFILES.items():
         build_image(image, REPOSITORY, dockerfile=dockerfile, progress=print)
     if cluster.kind != "given":
-        for image in SEARCH_IMAGES:
+        for image in (*SEARCH_IMAGES, OLDER_WEIGHTS_IMAGE):
             load_image(cluster, image)
     items = list(yaml.safe_load_all(cluster.ask("kustomize", str(INSTALL))))
     builds = {image: archives_of(image)[-1].stem for image in (OPERATOR_IMAGE, PLANE_IMAGE)}
@@ -146,6 +147,9 @@ class Bed:
                     }
                 },
                 "search": {"resources": {"requests": {"cpu": "20m", "memory": "64Mi"}}},
+                "refresh": {"parallelism": 1},
+                # All share two processors here; the gate itself is tested elsewhere.
+                "rollout": {"gates": {"maxP95": "5s"}},
             }
         }
         for change in (small, *changes):
