@@ -7,14 +7,16 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from pymilvus import MilvusClient
 from search_plane.release.record import ReleaseSnapshot
 
 from tests.integration.cable import Cable, Mode
-from tests.integration.gateway_bed import QUERIES, GatewayProcess
+from tests.integration.gateway_bed import QUERIES, GatewayProcess, drop_release, fill_release
 from tests.integration.gateway_fixtures import Shop, shop
 from tests.testbed.plane import wait_until
 
@@ -25,6 +27,10 @@ pytestmark = pytest.mark.stores
 DEADLINE_MS = 1500
 # What a loaded machine may add to a deadline before its timer is served, in seconds.
 SLACK = 2.0
+# Rows left in a collection that loses the rest, and for how long at least that is doubted: a returning query node
+# serves partial rows for 6-12 s.
+LEFT = 5
+DOUBTED_SECONDS = 12.0
 
 
 @dataclass(frozen=True)
@@ -166,3 +172,36 @@ def test_an_index_that_is_not_there_is_waited_for(shop: Shop, tmp_path: Path) ->
         )
         answer = gateway.search(QUERIES[0])
         assert (answer.status_code, answer.json()["degraded"]) == (200, ["catalogue"])
+
+
+def test_rows_that_vanish_are_told_in_every_answer_until_they_stay_away(
+    shop: Shop, tmp_path: Path, milvus_uri: str, elasticsearch_url: str
+) -> None:
+    release = fill_release(shop.blue_encoder, shop.elasticsearch, shop.index, elasticsearch_url, milvus_uri)
+    client: Any = MilvusClient(milvus_uri)
+    patient = {f"{part}_timeout_ms": 10_000 for part in ("encoder", "milvus", "es", "total")}
+    try:
+        with GatewayProcess(tmp_path, **patient, probe_seconds=0.2) as gateway:
+            gateway.serve(release.snapshot)
+            assert gateway.search(QUERIES[0]).json()["degraded"] == []
+            # To a gateway this looks as a replica without them does: nobody told the catalogue.
+            client.delete(release.snapshot.milvus.collection, ids=list(release.ids[LEFT:]), timeout=60)
+            answers: list[tuple[float, dict[str, Any]]] = []
+
+            def ask() -> dict[str, Any]:
+                answer: dict[str, Any] = gateway.search(QUERIES[len(answers) % len(QUERIES)]).json()
+                answers.append((time.monotonic(), answer))
+                return answer
+
+            wait_until("a short answer", lambda: ask()["total"] < 10)
+            began = answers[-1][0]
+            wait_until("short answers to be believed", lambda: ask()["degraded"] == [])
+            assert answers[-1][1]["total"] == LEFT
+            assert answers[-1][0] - began >= DOUBTED_SECONDS
+            assert all(answer["degraded"] == ["vectors"] for at, answer in answers[:-1] if at >= began)
+            metrics = gateway.metrics()
+            assert 'gateway_extra_searches_total{kind="short"}' in metrics
+            assert 'gateway_degraded_answers_total{part="vectors"}' in metrics
+    finally:
+        client.close()
+        drop_release(release)
