@@ -126,6 +126,8 @@ def run(chosen: argparse.Namespace, bed: Bed, home: Path, shown: Progress) -> in
             wrong = wrong_at_the_end(bed, eyes, writer.live, CATALOGUE)
     shown.say("checking the answers")
     answers = read_answers([load.log])
+    if len(answers) == 0:
+        raise TestbedError(f"no query was asked; {'; '.join(wrong)}")
     history = writer.history
     tables = score_tables(ENCODERS, queries, history.versions)
     verdict = Checker(history, tables, encoders_of_releases(eyes)).check(answers)
@@ -139,6 +141,10 @@ def run(chosen: argparse.Namespace, bed: Bed, home: Path, shown: Progress) -> in
     if chaos:
         notes["seed"] = chosen.seed
         notes["kills"] = [f"{kill.part} {kill.name}: {kill.ended - kill.began:.1f} s" for kill in chaos.kills]
+    if chosen.trace:
+        began = drive.course.began
+        lines = (f"{at - began:8.2f} {told}\n" for at, told in eyes.seen.stages)
+        chosen.trace.write_text("".join(lines), encoding="utf-8")
     name = "switch-chaos" if chaos else "switch"
     write(name, rows, notes=notes, results=chosen.results)
     plot(chosen.results / f"{name}-latency.svg", answers, drive.course, busy)
@@ -233,6 +239,7 @@ def arguments() -> argparse.Namespace:
         help="also kill operator, gateways, encoders, jobs and Milvus at random",
     )
     add("--seed", type=int, default=SEED, help=f"of --chaos (default: {SEED})")
+    add("--trace", type=Path, help="file for what the status said of the releases, and when")
     add("--results", type=Path, default=RESULTS, help="folder for switch.json and the plots")
     return parser.parse_args()
 

@@ -54,6 +54,8 @@ class Seen:
 
     pointers: list[Pointer] = field(default_factory=list)
     heard: list[Heard] = field(default_factory=list)
+    stages: list[tuple[float, str]] = field(default_factory=list)
+    """(when, what the status says of the releases from then on), for whoever asks why a move took long."""
     busy: list[tuple[float, int]] = field(default_factory=list)
     """(when, how many jobs run from then on)."""
 
@@ -212,8 +214,12 @@ class Eyes:
 
     def _see_index(self) -> None:
         for kind, found in self._events(self._indexes, fieldSelector=f"metadata.name={self._name}"):
-            if kind != "BEGIN":
-                self.index = found
+            if kind == "BEGIN":
+                continue
+            self.index = found
+            told = "; ".join(map(_stage, found.get("status", {}).get("releases", ())))
+            if not self.seen.stages or self.seen.stages[-1][1] != told:
+                self.seen.stages.append((time.monotonic(), told))
 
     def _listen(self) -> None:
         with httpx.Client(timeout=_ASK_SECONDS, trust_env=False) as http:
@@ -246,6 +252,14 @@ def _api_client(kubeconfig: str) -> httpx.Client:
     headers = {"Authorization": token} if (token := found.api_key.get("authorization")) else {}
     timeout = httpx.Timeout(5.0, read=_WATCH_SECONDS + 30.0)
     return httpx.Client(base_url=found.host, verify=trust, headers=headers, timeout=timeout, trust_env=False)
+
+
+def _stage(release: Object) -> str:
+    """Name, role, stage and the gates that aren't passed."""
+    gates = [f"{g['name']} {g['result']} ({g.get('value')})" for g in release.get("gates", ())]
+    open_gates = [gate for gate in gates if " Passed " not in gate]
+    parts = [release["name"], release["role"], release.get("stage"), *open_gates, release.get("message")]
+    return " ".join(str(part) for part in parts if part)
 
 
 def _named(snapshot: Object) -> tuple[str, str]:
