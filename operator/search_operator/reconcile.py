@@ -106,6 +106,6 @@ def _until_next(observation: Observation, now: Rollout) -> float:
         watched_until = active.since + duration_of(observation.index.spec.rollout.watch)
         if observation.now < watched_until:
             waits.append(WHILE_WATCHING_SECONDS)
-        if kept.until:
-            waits.append(max((kept.until - observation.now).total_seconds(), 0.1))
+        if kept.until and kept.until > observation.now:
+            waits.append((kept.until - observation.now).total_seconds())
     return min(waits)

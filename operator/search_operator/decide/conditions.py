@@ -6,7 +6,7 @@ from typing import Literal
 
 from search_operator.decide.cost import amount, bill
 from search_operator.decide.release import Release, State
-from search_operator.decide.rollout import COLLECTION_GONE, Rollout, active_collection_is_missing
+from search_operator.decide.rollout import Rollout
 from search_operator.decide.steps import (
     CreateCollection,
     CreateIndex,
@@ -17,6 +17,7 @@ from search_operator.decide.steps import (
     Outcome,
     PointAlias,
 )
+from search_operator.decide.transitions import COLLECTION_GONE, active_collection_is_missing
 from search_operator.observe.observation import Observation, PodView, Problem
 from search_operator.render.encoder import encoder_name
 from search_operator.render.gateway import gateway_name

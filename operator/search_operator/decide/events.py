@@ -17,8 +17,10 @@ TOLD = (
 # Reasons of a False condition that are the way to True, not trouble.
 UNDER_WAY = frozenset(
     [
+        "Pending",
         "Provisioning",
         "Building",
+        "CatchingUp",
         "Verifying",
         "Switching",
         "Starting",

@@ -9,10 +9,9 @@ from search_operator.api.index import SemanticSearchIndex
 from search_operator.decide.capacity import fleets
 from search_operator.decide.drift import covers
 from search_operator.decide.refreshing import refresh_request
-from search_operator.decide.release import Release, State, gateways_on
+from search_operator.decide.release import Release, State, begun_since, gateways_on
 from search_operator.decide.rollout import (
     Rollout,
-    active_collection_is_missing,
     pointer_is_lost,
     rollout,
 )
@@ -34,6 +33,7 @@ from search_operator.decide.steps import (
     ReleaseFinalizer,
     Step,
 )
+from search_operator.decide.transitions import active_collection_is_missing
 from search_operator.observe.book import Book
 from search_operator.observe.observation import JobView, Observation
 from search_operator.render.access import access_objects
@@ -45,7 +45,6 @@ from search_operator.render.jobs import (
     build_job,
     refresh_cron_job,
     refresh_job,
-    refresh_name,
     release_config,
 )
 from search_operator.render.stores import snapshot_of
@@ -77,8 +76,9 @@ def plan(observation: Observation, installation: Installation) -> Plan:
     return Plan(
         (
             *first,
-            *_apply(observation, children),
+            # Queries wait for these.
             *_nudges(observation, now),
+            *_apply(observation, children),
             *_garbage(observation, children, now),
             *_milvus(observation, now),
         )
@@ -104,9 +104,11 @@ def desired_children(observation: Observation, now: Rollout, installation: Insta
 
 def pointer_by(index: SemanticSearchIndex, book: Book, announced: Release | None) -> Object:
     """The pointer by a book: its active release, and its candidate as soon as gateways shall make it ready."""
-    active = snapshot_of(index, book.active.record) if book.active else None
-    told = announced and book.candidate and book.candidate.release == announced.name
-    return pointer(index, active, snapshot_of(index, announced.record) if announced and told else None, book)
+    active, candidate = book.active, book.candidate
+    # What comes back in an emergency is announced at once, in the write that decides it.
+    due = candidate and (candidate.by != "Spec" or (announced and announced.name == candidate.release))
+    following = snapshot_of(index, candidate.record) if active and candidate and due else None
+    return pointer(index, snapshot_of(index, active.record) if active else None, following, book)
 
 
 def reusable(now: Rollout, record: ReleaseRecord) -> tuple[ReleaseRecord, ...]:
@@ -122,16 +124,19 @@ def reusable(now: Rollout, record: ReleaseRecord) -> tuple[ReleaseRecord, ...]:
 
 
 def _filled(now: Rollout) -> list[ReleaseRecord]:
-    """The records that jobs may run for."""
+    """The records of the releases that have a part; only for those may jobs run."""
     return list({held.release: held.record for held in now.book.held}.values())
 
 
 def _encoders(index: SemanticSearchIndex, now: Rollout, images: Images) -> list[Object]:
     """A fleet for each fingerprint; one that must wait for room, and one that gateways still use, included."""
-    waits = now.candidate.name if now.candidate and now.candidate.state is State.PENDING else ""
-    needed = {
-        held.record.encoder.fingerprint(): held.record for held in now.book.held if held.release != waits
-    }
+    # One that comes back is retained meanwhile, whatever it waits for.
+    parts = [held.record for held in (now.book.active, now.book.previous) if held]
+    if now.candidate and now.candidate.state is not State.PENDING:
+        parts.insert(1, now.candidate.record)
+    needed: dict[str, ReleaseRecord] = {}
+    for record in parts:
+        needed.setdefault(record.encoder.fingerprint(), record)
     needed |= {
         release.record.encoder.fingerprint(): release.record
         for release in now.retiring
@@ -141,7 +146,7 @@ def _encoders(index: SemanticSearchIndex, now: Rollout, images: Images) -> list[
     sizes = fleets(index.spec, [*order, *(f for f in needed if f not in order)])
     found: list[Object] = []
     for fingerprint, record in needed.items():
-        spec_asks = record.release == now.wanted.release
+        spec_asks = fingerprint == now.wanted.encoder.fingerprint()
         source = encoder_source(index.spec) if spec_asks else record.source
         found += encoder_objects(index, record.encoder, source, images, sizes[fingerprint])
     return found
@@ -217,26 +222,28 @@ def _garbage(observation: Observation, children: list[Object], now: Rollout) -> 
         DeleteObject(f"no release needs {kind} {name}", kind, name, live["metadata"]["uid"])
         for (kind, name), live in sorted(observation.children.items())
         if (kind, name) not in wanted
-        and _controlled(live, observation.index)
+        and (_controlled(live, observation.index) or _scheduled(live, observation))
         and not live["metadata"].get("deletionTimestamp")
     ]
 
 
 def _kept_jobs(observation: Observation, now: Rollout) -> set[str]:
-    """Jobs of the releases that have a part; of earlier attempts only what has ended, and of a CronJob all."""
+    """Jobs of the releases that have a part: what has ended, what the candidate is at, and refreshes."""
     held = {record.release for record in _filled(now)}
-    known = {refresh_name(observation.index.name, r) for r in (refresh_request(observation, now),) if r}
     return {
         job.name
         for job in observation.jobs
-        if job.name in known or job.component == "refresh" or (job.release in held and _of_use(job, now))
+        if job.release in held and (job.component == "refresh" or _of_use(job, now))
     }
 
 
 def _of_use(job: JobView, now: Rollout) -> bool:
-    candidate = now.candidate
-    if candidate is None or candidate.name != job.release:
+    candidate, held = now.candidate, now.book.candidate
+    if candidate is None or held is None or candidate.name != job.release:
         return bool(job.finished_at)
+    if not begun_since(job, held.since):
+        # Of the release's last time as a candidate: it proves nothing now, and its name is needed.
+        return False
     if job.component == "build":
         return True
     return bool(job.finished_at) or job.attempt == candidate.attempt
@@ -245,6 +252,16 @@ def _of_use(job: JobView, now: Rollout) -> bool:
 def _controlled(live: Object, index: SemanticSearchIndex) -> bool:
     owners = live["metadata"].get("ownerReferences", ())
     return any(owner.get("uid") == index.uid and owner.get("controller") for owner in owners)
+
+
+def _scheduled(live: Object, observation: Observation) -> bool:
+    """Whether a CronJob of ours made it; one whose release has gone would fail on, and hold up those that are due."""
+    crons = {
+        child["metadata"]["uid"]
+        for (kind, _), child in observation.children.items()
+        if kind == "CronJob" and _controlled(child, observation.index)
+    }
+    return any(owner.get("uid") in crons for owner in live["metadata"].get("ownerReferences", ()))
 
 
 def _milvus(observation: Observation, now: Rollout) -> list[Step]:
@@ -288,7 +305,9 @@ def _collection_steps(observation: Observation, release: Release, now: Rollout, 
         return []
     if not seen.loaded:
         return [LoadCollection(f"collection {name} is not loaded", name, replicas, False)]
-    if release is now.candidate and _must_reload(release):
+    retained = now.previous is not None and now.previous.name == release.name
+    used = retained or gateways_on(observation, release.name)
+    if release is now.candidate and not used and _must_reload(release):
         reason = f"collection {name} is loaded {seen.replicas} times, not {replicas}; nothing queries it yet"
         return [LoadCollection(reason, name, replicas, True)]
     return []

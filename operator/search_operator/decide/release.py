@@ -13,6 +13,7 @@ from typing import Any, Literal
 from search_plane.release.record import ReleaseRecord, collection_name
 
 from search_operator.api.index import SemanticSearchIndex
+from search_operator.api.rollout import Rollout
 from search_operator.decide.capacity import Shortage
 from search_operator.decide.gates import Gate, evaluate, passed
 from search_operator.observe.book import Book, Held
@@ -144,8 +145,8 @@ def _where(
     rollout = observation.index.spec.rollout
     catchup, begun = found.catchup, found.build is not None or found.catchup is not None
     if held.by == "Spec":
-        lacking = [s for s in shortages if rollout.capacity_check == "Enforce" or s.what == "Encoders"]
-        if lacking and not begun and not first and not retained:
+        lacking = [s for s in shortages if _holds_back(s, rollout, begun=begun or retained)]
+        if lacking and not first:
             return State.PENDING, "; ".join(shortage.message for shortage in lacking)
         if missing := _provisioning_waits_for(observation, found, begun):
             return State.PROVISIONING, missing
@@ -158,7 +159,25 @@ def _where(
             return State.VERIFYING, _gates_wait_for(found)
         if rollout.promotion == "Manual" and not first and rollout.approved_release != found.name:
             return State.AWAITING_APPROVAL, f"approval: set spec.rollout.approvedRelease to {found.name}"
+    elif not first and (missing := _cannot_answer(observation, found)):
+        return State.SWITCHING, missing
     return State.SWITCHING, "" if first else "; ".join(unprepared(observation, found.record))
+
+
+def _cannot_answer(observation: Observation, found: Release) -> str:
+    """What a release to go back to lacks, where no gateway has seen it answer yet."""
+    revision = snapshot_of(observation.index, found.record).revision()
+    states = [gateway.state for gateway in observation.gateways if gateway.ready and gateway.state]
+    if any(s.revision == revision or (s.prepared and s.next_revision == revision) for s in states):
+        return ""
+    loaded = found.collection is not None and found.collection.loaded and found.collection.indexed
+    waits = [] if loaded else [f"collection {found.collection_name} to be loaded"]
+    return ", ".join(waits + ([] if found.encoders_ready else ["its first encoder to be ready"]))
+
+
+def _holds_back(shortage: Shortage, rollout: Rollout, *, begun: bool) -> bool:
+    """Without an encoder of its own nothing goes on; what else is short is known before a build, not amidst one."""
+    return shortage.what == "Encoders" or (rollout.capacity_check == "Enforce" and not begun)
 
 
 _KINDS: tuple[Component, ...] = ("build", "catchup", "verify")
@@ -261,10 +280,14 @@ def newest_job(
         for j in observation.jobs
         if j.component == component
         and release in ("", j.release)
-        # Times of the API are whole seconds.
-        and (since is None or datetime.fromisoformat(j.started_at) >= since.replace(microsecond=0))
+        and (since is None or begun_since(j, since))
     ]
     return max(found, key=lambda j: (j.attempt if release else 0, j.started_at), default=None)
+
+
+def begun_since(job: JobView, since: datetime) -> bool:
+    """Whether the Job was begun then or later; times of the API are whole seconds."""
+    return datetime.fromisoformat(job.started_at) >= since.replace(microsecond=0)
 
 
 def encoder_counts(observation: Observation, record: ReleaseRecord) -> tuple[int, int]:
@@ -275,6 +298,12 @@ def encoder_counts(observation: Observation, record: ReleaseRecord) -> tuple[int
         return 0, minimum
     ready = int(deployment.get("status", {}).get("readyReplicas", 0))
     return ready, int(deployment["spec"].get("replicas", minimum))
+
+
+def collection_of(observation: Observation, record: ReleaseRecord) -> CollectionView | None:
+    """The release's collection as Milvus has it."""
+    index = observation.index
+    return observation.milvus.collection(collection_name(index.namespace, index.name, record.release))
 
 
 def gateways_on(observation: Observation, release: str) -> list[str]:

@@ -41,11 +41,12 @@ def encoder_objects(
     images: Images,
     fleet: Fleet,
 ) -> list[Object]:
-    """One fleet. `replicas` is the autoscaler's alone, within the fleet's bounds."""
+    """One fleet. `replicas` is the autoscaler's alone, within the fleet's bounds; an empty fleet has none of either."""
     name = encoder_name(index.name, identity)
     selector = labels(index.name, "encoder") | {FINGERPRINT_LABEL: identity.fingerprint()[7:15]}
     deployment = {
         "spec": {
+            **({} if fleet.maximum else {"replicas": 0}),
             "selector": {"matchLabels": selector},
             "strategy": {"type": "RollingUpdate", "rollingUpdate": _rolling_update(index)},
             "template": {
@@ -57,8 +58,8 @@ def encoder_objects(
     autoscaler = {
         "spec": {
             "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
-            "minReplicas": max(1, fleet.minimum),
-            "maxReplicas": max(1, fleet.maximum),
+            "minReplicas": fleet.minimum,
+            "maxReplicas": fleet.maximum,
             "metrics": [
                 {
                     "type": "Resource",
@@ -84,7 +85,10 @@ def encoder_objects(
     return [
         child(index, "apps/v1", "Deployment", name, "encoder", deployment),
         service(index, name, "encoder", selector),
-        child(index, "autoscaling/v2", "HorizontalPodAutoscaler", name, "encoder", autoscaler),
+        *(
+            [child(index, "autoscaling/v2", "HorizontalPodAutoscaler", name, "encoder", autoscaler)]
+            * bool(fleet.maximum)
+        ),
         disruption_budget(index, name, "encoder", selector),
     ]
 

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from search_operator.api.derive import encoder_identity
 from search_operator.api.index import SemanticSearchIndex
 from search_operator.decide.plan import Installation
-from search_operator.decide.release import desired_record
+from search_operator.decide.rollout import desired_record
 from search_operator.decide.steps import FINALIZER
 from search_operator.observe.observation import CollectionView, PodView
 from search_operator.render.child import Images
+from search_operator.render.encoder import encoder_name
 from search_plane.release.record import collection_name
 from search_plane.release.report import JobReport, Reason
 
@@ -75,9 +77,10 @@ def collection(of: SemanticSearchIndex, **changes: Any) -> CollectionView:
 
 
 def pod(component: str, name: str = "", **changes: Any) -> PodView:
-    """A pod that runs and is ready."""
+    """A pod of the sample that runs and is ready; an encoder is one of the fleet that the sample asks for."""
+    workload = encoder_name("products", encoder_identity(index().spec)) if component == "encoder" else ""
     view: dict[str, Any] = {
-        "name": name or f"products-{component}-1",
+        "name": name or f"{workload or f'products-{component}'}-1",
         "component": component,
         "release": "",
         "job": "",

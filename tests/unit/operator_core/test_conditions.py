@@ -28,7 +28,7 @@ UNREACHABLE = Problem("Unreachable", "Milvus at http://m:19530 does not answer; 
 MISSING = Problem("SecretMissing", "spec.x names Secret milvus, which is not in namespace search; create it")
 EMPTY = Problem("CatalogueEmpty", "index products holds no document; load the catalogue")
 TOO_FEW = Failure(
-    LoadCollection("not loaded", "search__products_r_1", 2, False),
+    LoadCollection("not loaded", collection(index()).name, 2, False),
     "NotEnoughQueryNodes",
     "Milvus has too few query nodes for 2 replicas; add query nodes, or lower spec.vectorStore.milvus.replicas",
     needs_a_person=True,
@@ -45,12 +45,10 @@ def seen(**changes: Any) -> Observation:
 def building(**changes: Any) -> Observation:
     """An index whose build runs."""
     world = World()
-    for _ in range(2):
+    for _ in range(5):
         world.reconcile()
-    world.ready_pods("encoder")
-    world.reconcile()
-    world.load()
-    world.reconcile()
+        world.ready_pods("encoder")
+        world.load()
     return replace(world.observe(), **changes)
 
 
@@ -216,17 +214,53 @@ def test_an_active_index_is_ready_and_current() -> None:
     assert plan(observation, INSTALLATION).steps == ()
 
 
-def test_a_change_of_release_is_refused_in_words_and_the_active_one_goes_on() -> None:
-    observation = active()
-    other = index(encoder={"precision": "fp16"}, status=observation.index.status)
-    changed = replace(observation, index=other)
-    said = told(changed)
-    assert condition(said, "Stalled")["reason"] == "ReleaseChangeNotServed"
-    assert condition(said, "Reconciling")["status"] == "False"
-    assert said["activeRelease"] == RELEASE
-    away = told(replace(changed, milvus=MilvusView(UNREACHABLE)))
-    assert condition(away, "Stalled")["status"] == "True"
-    assert condition(away, "Reconciling")["status"] == "False"
+def switching(**spec: Any) -> World:
+    """An active index whose spec has just asked for another release, which is now a candidate."""
+    world = World()
+    world.settle()
+    world.set_spec(**{"encoder": {"precision": "fp16"}, **spec})
+    world.reconcile()
+    world.reconcile()
+    return world
+
+
+def test_a_change_of_release_is_told_as_a_candidate_and_the_active_one_goes_on() -> None:
+    world = switching()
+    said = world.body["status"]
+    active_release, candidate = said["releases"]
+    assert (active_release["role"], candidate["role"], candidate["stage"]) == (
+        "Active",
+        "Candidate",
+        "Provisioning",
+    )
+    assert said["activeRelease"] == RELEASE == active_release["name"] != candidate["name"]
+    states = {c["type"]: (c["status"], c["reason"]) for c in said["conditions"]}
+    assert states["Ready"] == ("True", "Serving")
+    assert states["Reconciling"] == ("True", "Provisioning")
+    assert states["Stalled"][0] == "False"
+    assert states["Promotable"] == ("False", "GatesPending")
+    assert kstatus(world.body) == "InProgress"
+    assert said["summary"]["candidate"] == f"{candidate['name']} Provisioning"
+    assert "the first encoder to be ready" in candidate["waitingFor"]
+    away = told(replace(world.observe(), milvus=MilvusView(UNREACHABLE)))
+    assert condition(away, "Ready")["status"] == "False"
+    assert condition(away, "Reconciling")["status"] == "True"
+
+
+def test_a_candidate_without_room_waits_for_a_person_while_the_active_one_is_ready() -> None:
+    world = switching(encoder={"precision": "fp16", "autoscaling": {"minReplicas": 1, "maxReplicas": 1}})
+    said = world.body["status"]
+    states = {c["type"]: (c["status"], c["reason"]) for c in said["conditions"]}
+    assert states["Ready"] == ("True", "Serving")
+    assert states["Stalled"] == ("True", "InsufficientEncoders")
+    assert "maxReplicas" in condition(said, "Stalled")["message"]
+    assert kstatus(world.body) == "Failed"
+    fleets = [n for k, n in world.children if k == "HorizontalPodAutoscaler"]
+    assert len(fleets) == 1
+    world.set_spec(encoder={"autoscaling": {"maxReplicas": 2}})
+    world.settle()
+    assert kstatus(world.body) == "Current"
+    assert world.body["status"]["activeRelease"] != RELEASE
 
 
 def test_a_lost_query_node_is_told_while_serving() -> None:
@@ -274,7 +308,7 @@ def test_events_come_only_with_news() -> None:
     assert [e.type for e in events(away, said)] == ["Normal"] * len(found)
     first = events({}, told(seen()))
     assert [e.type for e in first if e.type == "Warning"] == []
-    assert "Provisioning" in [e.reason for e in first]
+    assert "Pending" in [e.reason for e in first]
 
 
 def test_a_vanished_collection_warns() -> None:
@@ -288,7 +322,7 @@ def test_a_blocked_deletion_says_how_to_leave_the_data_behind() -> None:
     world = World()
     world.settle()
     world.delete_index()
-    world.milvus_problem = UNREACHABLE
+    world.milvus.problem = UNREACHABLE
     world.reconcile()
     it = condition(world.body["status"], "Stalled")
     assert (it["status"], it["reason"]) == ("True", "DeletionBlocked")

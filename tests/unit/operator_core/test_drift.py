@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from search_operator.decide.drift import covers
 from search_operator.decide.plan import desired_children
-from search_operator.decide.release import situation
+from search_operator.decide.rollout import rollout
 
 from tests.unit.operator_core.builders import INSTALLATION, Object, sample
 from tests.unit.operator_core.world import World
@@ -24,8 +24,10 @@ DNS = {"ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53
 
 def rendered() -> list[Object]:
     """Every child of the production sample."""
-    observation = World(body=sample("production")).observe()
-    return desired_children(observation, situation(observation), INSTALLATION)
+    world = World(body=sample("production"))
+    world.reconcile()
+    observation = world.observe()
+    return desired_children(observation, rollout(observation), INSTALLATION)
 
 
 CHILDREN = rendered()

@@ -3,6 +3,7 @@
 After a wanted change: `UPDATE_GOLDEN=1 python -m pytest tests/unit/operator_core/test_golden.py`, and read the diff.
 """
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import pytest
 import yaml
 from search_operator.decide.plan import desired_children
-from search_operator.decide.release import Stage, situation
+from search_operator.decide.release import State
+from search_operator.decide.rollout import rollout
 
 from tests.unit.operator_core.builders import INSTALLATION, UID, Object, sample
 from tests.unit.operator_core.world import World
@@ -24,29 +26,55 @@ OUR_LABELS = {
     "semanticsearch.io/index",
     "semanticsearch.io/release",
     "semanticsearch.io/fingerprint",
+    "semanticsearch.io/attempt",
 }
+JUDGED = {"gates": {"judgedQueries": {"configMapRef": {"name": "judged-queries"}}}}
 
 
-def children(name: str, stage: Stage) -> list[Object]:
-    """What should exist for a sample while it is built, or once it is active."""
-    body = sample(name)
-    body["metadata"]["labels"] = {"argocd.argoproj.io/instance": "must not be copied"}
-    world = World(body=body)
-    for _ in range(30):
-        if situation(world.observe()).stage is stage:
-            break
+def reach(world: World, state: State) -> list[Object]:
+    """What should exist once the release that is on its way, else the active one, is in that state."""
+    for _ in range(40):
+        observation = world.observe()
+        now = rollout(observation)
+        if (now.candidate or now.focus).state is state and now.decided == now.book:
+            return desired_children(observation, now, INSTALLATION)
         world.reconcile()
-        if situation(world.observe()).stage is not stage:
+        now = rollout(world.observe())
+        if (now.candidate or now.focus).state is not state:
             world.progress()
-    observation = world.observe()
-    now = situation(observation)
-    assert now.stage is stage
-    return desired_children(observation, now, INSTALLATION)
+    raise AssertionError(f"never {state}: {world.book}")
 
 
-BUILDING = {name: children(name, Stage.BUILDING) for name in SAMPLES}
-ACTIVE = {name: children(name, Stage.ACTIVE) for name in SAMPLES}
-EVERY = [child for found in (*BUILDING.values(), *ACTIVE.values()) for child in found]
+def begun(name: str, **spec: Any) -> World:
+    """An index as its GitOps tool has just applied it."""
+    body = sample(name, **spec)
+    body["metadata"]["labels"] = {"argocd.argoproj.io/instance": "must not be copied"}
+    return World(body=body)
+
+
+def in_a_switch() -> World:
+    """The production sample with an active and a retained release, and the spec asking for a third."""
+    world = begun("production", rollout=JUDGED)
+    world.settle()
+    for change in ({"encoder": {"precision": "int8"}}, {"vectorStore": {"milvus": {"index": {"m": 32}}}}):
+        world.set_spec(**change)
+        world.reconcile()
+        if "encoder" in change:
+            world.settle()
+    return world
+
+
+BUILDING = {name: reach(begun(name), State.BUILDING) for name in SAMPLES}
+ACTIVE = {name: reach(begun(name), State.ACTIVE) for name in SAMPLES}
+_SWITCH = in_a_switch()
+VERIFYING = reach(_SWITCH, State.VERIFYING)
+SWITCHING = reach(_SWITCH, State.SWITCHING)
+GOLDEN_FILES = {
+    **{f"{name}-building": found for name, found in BUILDING.items()},
+    **{f"{name}-active": found for name, found in ACTIVE.items()},
+    "production-switching": SWITCHING,
+}
+EVERY = [child for found in (*GOLDEN_FILES.values(), VERIFYING) for child in found]
 
 
 def the(found: list[Object], kind: str, part: str = "") -> Object:
@@ -66,15 +94,60 @@ def pod_of(child: Object) -> Object | None:
 PODS = [pod for child in EVERY if (pod := pod_of(child))]
 
 
-@pytest.mark.parametrize("name", SAMPLES)
-@pytest.mark.parametrize("stage", ["building", "active"])
-def test_rendered_children_are_those_of_the_golden_file(name: str, stage: str) -> None:
-    found = (BUILDING if stage == "building" else ACTIVE)[name]
+@pytest.mark.parametrize("name", sorted(GOLDEN_FILES))
+def test_rendered_children_are_those_of_the_golden_file(name: str) -> None:
+    found = GOLDEN_FILES[name]
     text = yaml.safe_dump_all(found, sort_keys=True, allow_unicode=True, width=110, explicit_start=True)
-    file = GOLDEN / f"{name}-{stage}.yaml"
+    file = GOLDEN / f"{name}.yaml"
     if os.environ.get("UPDATE_GOLDEN"):
         file.write_text(text, encoding="utf-8")
     assert file.read_text(encoding="utf-8") == text, "see this file's first lines on how to update"
+
+
+def test_in_a_switch_three_releases_stand_side_by_side() -> None:
+    """Active and previous with a fleet each, the candidate on the active one's, and gateways told of both."""
+    data = the(SWITCHING, "ConfigMap", "-active")["data"]
+    named = {key: json.loads(data[key]) for key in ("release.json", "next.json", "releases.json")}
+    book = named["releases.json"]
+    parts = {part: book[part]["record"]["release"] for part in ("active", "candidate", "previous")}
+    assert named["release.json"]["release"] == parts["active"]
+    assert named["next.json"]["release"] == parts["candidate"]
+    assert named["release.json"]["fingerprint"] == named["next.json"]["fingerprint"]
+    assert len(set(parts.values())) == 3
+    sizes = [
+        (c["spec"]["minReplicas"], c["spec"]["maxReplicas"])
+        for c in SWITCHING
+        if c["kind"] == "HorizontalPodAutoscaler"
+    ]
+    # 11 of 12 are allowed by the cap: the retained one keeps its minimum, the rest is the active one's.
+    assert sorted(sizes) == [(4, 4), (4, 7)]
+    for release in parts.values():
+        config = the(SWITCHING, "ConfigMap", release)["data"]
+        assert json.loads(config["active.json"])["release"] == parts["active"]
+    mine = json.loads(the(SWITCHING, "ConfigMap", parts["candidate"])["data"]["release.json"])
+    assert mine["reuse"] == [named["release.json"]["milvus"]["collection"]]
+    refreshes = {c["metadata"]["name"]: c for c in SWITCHING if c["kind"] == "CronJob"}
+    assert set(refreshes) == {"products-refresh", "products-refresh-previous"}
+    assert [c["spec"]["suspend"] for c in refreshes.values()] == [False, False]
+
+
+def test_the_verification_measures_both_releases_with_the_judged_queries() -> None:
+    job = the(VERIFYING, "Job")
+    assert job["metadata"]["labels"]["app.kubernetes.io/component"] == "verify"
+    assert job["metadata"]["labels"]["semanticsearch.io/attempt"] == "1"
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    env = {item["name"]: item["value"] for item in container["env"]}
+    assert env["ACTIVE_FILE"] == "/etc/search/release/active.json"
+    assert env["JUDGED_FILE"] == "/etc/search/judged/judged.jsonl"
+    judged = next(v for v in job["spec"]["template"]["spec"]["volumes"] if v["name"] == "judged")
+    assert judged["configMap"] == {"name": "judged-queries", "optional": True}
+
+
+def test_a_build_is_shared_by_its_workers() -> None:
+    spec = the(BUILDING["production"], "Job")["spec"]
+    assert (spec["completionMode"], spec["completions"], spec["parallelism"]) == ("Indexed", 4, 4)
+    (container,) = spec["template"]["spec"]["containers"]
+    assert {"name": "SLICES", "value": "4"} in container["env"]
 
 
 def test_only_our_labels_and_one_owner() -> None:
@@ -100,7 +173,8 @@ def test_nothing_empty_is_sent() -> None:
 
 
 def test_every_pod_is_restricted_and_has_no_token() -> None:
-    assert len(PODS) == 2 * 4 + 2 * 3
+    # Encoder, gateway, refresh, and the build Job; in a switch two encoders and refreshes, and the verify Job.
+    assert len(PODS) == 2 * 4 + 2 * 3 + 5 + 6
     for pod in PODS:
         assert pod["automountServiceAccountToken"] is False
         assert pod["enableServiceLinks"] is False
@@ -141,8 +215,7 @@ def test_the_production_encoder_runs_on_t4s_and_leaves_its_number_to_the_autosca
 @pytest.mark.parametrize(("prices", "highest"), [(True, 11), (False, 12)])
 def test_the_autoscaler_runs_from_four_to_what_the_cap_allows(prices: bool, highest: int) -> None:
     body = sample("production", **({} if prices else {"cost": None}))
-    observation = World(body=body).observe()
-    found = desired_children(observation, situation(observation), INSTALLATION)
+    found = reach(World(body=body), State.PROVISIONING)
     spec = the(found, "HorizontalPodAutoscaler")["spec"]
     assert (spec["minReplicas"], spec["maxReplicas"]) == (4, highest)
     assert spec["scaleTargetRef"]["name"] == the(found, "Deployment", "-encoder-")["metadata"]["name"]
@@ -159,7 +232,7 @@ def test_network_policies_open_only_what_is_needed(name: str) -> None:
     assert "egress" not in encoder
     callers = encoder["ingress"][0]["from"]
     components = {c["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for c in callers}
-    assert components == {"gateway", "build", "refresh"}
+    assert components == {"gateway", "build", "catchup", "verify", "refresh"}
     assert all("namespaceSelector" not in caller for caller in callers)
     assert "from" not in gateway["ingress"][0]
     operator = jobs["ingress"][0]["from"][0]["namespaceSelector"]["matchLabels"]
@@ -202,7 +275,8 @@ def test_the_refresh_keeps_its_hours_and_never_runs_twice_at_once(name: str) -> 
 
 
 def test_the_pointer_is_empty_until_a_release_is_active_and_secrets_are_only_named() -> None:
-    assert the(BUILDING["production"], "ConfigMap", "-active")["data"] == {"release.json": "{}"}
+    empty = the(BUILDING["production"], "ConfigMap", "-active")["data"]
+    assert (empty["release.json"], empty["next.json"]) == ("{}", "{}")
     pointer = the(ACTIVE["production"], "ConfigMap", "-active")["data"]["release.json"]
     assert '"collection":"search__products_r_' in pointer
     assert '"credentials_dir":"/etc/search/milvus"' in pointer

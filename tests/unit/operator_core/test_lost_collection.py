@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from tests.unit.operator_core.world import World
 
-GATEWAY_POD = {
-    "metadata": {"name": "products-gateway-x", "labels": {"app.kubernetes.io/component": "gateway"}},
-    "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},
-}
 
-
-def test_a_lost_collection_is_made_anew_only_when_no_gateway_is_ready() -> None:
+def test_a_lost_collection_is_made_anew_only_when_no_gateway_may_query_it() -> None:
     world = World()
     world.settle()
-    world.pods["products-gateway-x"] = GATEWAY_POD
+    (gateway,) = world.gateways.values()
+    # It answers queries, but nobody hears from it whether it has let go.
+    gateway.silent, gateway.lag = True, timedelta(hours=1)
     world.drop_collections()
     world.reconcile()
     world.tick(11)
@@ -24,6 +23,8 @@ def test_a_lost_collection_is_made_anew_only_when_no_gateway_is_ready() -> None:
     assert world.collections == {}
     (release,) = world.body["status"]["releases"]
     assert "the gateways to let go of the lost collection" in release["waitingFor"]
-    del world.pods["products-gateway-x"]
+    gateway.silent = False
+    world.reconcile()
+    assert world.collections == {}, "it says that it still answers from the old one"
     world.settle()
     assert world.serving

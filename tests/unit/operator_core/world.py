@@ -1,78 +1,56 @@
-"""A world in memory that plans act on: children, collections, jobs, and the troubles that befall them.
+"""A world in memory that plans act on: children, jobs, gateways, Milvus, and the troubles that befall them.
 
-It is a fake of the API server and of Milvus as far as a plan can see them, so that thousands of histories take
-seconds. Each step is checked against what is true in the world, not against what was observed.
+It is a fake of the API server and the data plane as far as a plan can see them, so that thousands of histories take
+seconds. Each step is checked (promises.py) against what is true in the world, not against what was observed.
 """
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, get_args
+from typing import Any
 
 from search_operator.act.execute import LEANED_ON
 from search_operator.api.index import SemanticSearchIndex
-from search_operator.api.status import ConditionType
 from search_operator.decide.plan import plan
-from search_operator.decide.status import rfc3339, status
+from search_operator.decide.schedule import rfc3339
+from search_operator.decide.status import status
 from search_operator.decide.steps import (
     FINALIZER,
     AddFinalizer,
     ApplyObject,
-    CreateCollection,
-    CreateIndex,
     DeleteObject,
-    DropAlias,
-    DropCollection,
     Failure,
-    LoadCollection,
+    NudgeGateway,
     Outcome,
     Plan,
-    PointAlias,
     ReleaseFinalizer,
     Step,
 )
-from search_operator.observe.observation import (
-    CatalogueView,
-    CollectionView,
-    JobView,
-    MilvusView,
-    Observation,
-    Problem,
-)
+from search_operator.observe.book import Book, book_in
+from search_operator.observe.observation import Capacity, CatalogueView, Observation, Problem
 from search_operator.observe.observer import snapshot_in
 from search_operator.observe.workloads import job_view, pod_view
-from search_plane.release.record import ReleaseRecord
+from search_operator.render.encoder import encoder_name
+from search_plane.release.identity import EncoderIdentity
+from search_plane.release.record import ReleaseSnapshot
 
-from tests.unit.operator_core.builders import INSTALLATION, START, Object, report, sample
+from tests.unit.operator_core.builders import INSTALLATION, START, Object, merged, sample
+from tests.unit.operator_core.promises import (
+    check_bill,
+    check_encoders_go,
+    check_pointer,
+    check_status,
+    why_needed,
+)
+from tests.unit.operator_core.simulated_gateway import SimulatedGateway
+from tests.unit.operator_core.simulated_jobs import run_jobs
+from tests.unit.operator_core.simulated_milvus import Collection, SimulatedMilvus, StepFailed
 
-AWAY = Problem("Unreachable", "Milvus does not answer; check its pods", needs_a_person=False)
 NO_CATALOGUE = Problem("Unreachable", "Elasticsearch does not answer", needs_a_person=False)
 EMPTY = Problem("CatalogueEmpty", "index products holds no document; load the catalogue")
 POINTER = ("ConfigMap", "products-active")
-
-
-class StepFailed(Exception):
-    """The world refuses a step, as a server would."""
-
-    def __init__(self, reason: str, *, needs_a_person: bool = False) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.needs_a_person = needs_a_person
-
-
-@dataclass
-class Collection:
-    """What is true of one collection. `built`: a build ended with equal ID sets in this very collection."""
-
-    record: ReleaseRecord
-    indexed: bool = False
-    finished: bool = False
-    load: str = "NotLoad"
-    replicas: int = 0
-    rows: int = 0
-    built: bool = False
-    was_active: bool = False
+GATEWAY = ("Deployment", "products-gateway")
 
 
 @dataclass
@@ -83,62 +61,64 @@ class World:
     now: datetime = START
     children: dict[tuple[str, str], Object] = field(default_factory=dict)
     pods: dict[str, Object] = field(default_factory=dict)
-    collections: dict[str, Collection] = field(default_factory=dict)
-    alias: str = ""
+    """Pods of jobs that have ended."""
+    gateways: dict[str, SimulatedGateway] = field(default_factory=dict)
+    milvus: SimulatedMilvus = field(default_factory=SimulatedMilvus)
     documents: int = 2000
-    milvus_problem: Problem | None = None
     catalogue_problem: Problem | None = None
-    replicas_readable: bool = True
+    capacity: Capacity = field(default_factory=Capacity)
+    broken_encoders: set[str] = field(default_factory=set)
+    """Fingerprints whose encoders never get ready."""
+    measures: dict[str, float] = field(default_factory=dict)
+    """What a verification measures other than well."""
     failing: frozenset[str] = frozenset()
     gone: bool = False
     serial: int = 0
+    pointer_changed: datetime = START
     last_steps: tuple[Step, ...] = ()
     """Steps of the newest plan."""
 
     # --- what an observer sees -------------------------------------------------------------------------------
 
+    @property
+    def index(self) -> SemanticSearchIndex:
+        """The index as it is now."""
+        return SemanticSearchIndex.parse(copy.deepcopy(self.body))
+
     def observe(self) -> Observation:
         """The world as the operator sees it now."""
         children = copy.deepcopy(self.children)
         pods = tuple(pod_view(p) for p in self.pods.values())
+        jobs = [job_view(o, pods, None) for (kind, _), o in sorted(children.items()) if kind == "Job"]
         return Observation(
             now=self.now,
-            index=SemanticSearchIndex.parse(copy.deepcopy(self.body)),
+            index=self.index,
             children=children,
             pods=pods,
-            jobs=tuple(self._jobs(pods)),
+            jobs=tuple(jobs),
             snapshot=snapshot_in(children.get(POINTER)),
-            milvus=MilvusView(problem=self.milvus_problem)
-            if self.milvus_problem
-            else MilvusView(
-                collections=tuple(self._view(n, c) for n, c in sorted(self.collections.items())),
-                alias_target=self.alias,
-            ),
+            book=book_in(children.get(POINTER)),
+            gateways=tuple(g.view() for _, g in sorted(self.gateways.items()) if g.ready or not g.down),
+            capacity=self.capacity,
+            milvus=self.milvus.view(),
             catalogue=CatalogueView(problem=self.catalogue_problem, documents=self.documents),
-        )
-
-    def _jobs(self, pods: tuple[Any, ...]) -> list[JobView]:
-        return [job_view(o, pods, None) for (kind, _), o in sorted(self.children.items()) if kind == "Job"]
-
-    def _view(self, name: str, c: Collection) -> CollectionView:
-        loaded = c.load == "Loaded"
-        return CollectionView(
-            name=name,
-            record=c.record,
-            indexed=c.indexed,
-            index_finished=c.finished,
-            pending_rows=0 if c.finished else c.rows,
-            loaded=loaded,
-            loading=c.load == "Loading",
-            replicas=c.replicas if loaded and self.replicas_readable else 0,
-            rows=c.rows if loaded else None,
         )
 
     @property
     def pointed_at(self) -> str:
-        """The collection that gateways query, by the pointer; empty when none."""
+        """The collection that gateways shall query, by the pointer; empty when none."""
         snapshot = snapshot_in(self.children.get(POINTER))
         return snapshot.milvus.collection if snapshot else ""
+
+    @property
+    def book(self) -> Book:
+        """The book in the pointer."""
+        return book_in(self.children.get(POINTER))
+
+    @property
+    def collections(self) -> dict[str, Collection]:
+        """Milvus' collections."""
+        return self.milvus.collections
 
     # --- one pass of the operator ----------------------------------------------------------------------------
 
@@ -163,16 +143,44 @@ class World:
         self.failing = frozenset()
         if crash_after is None and not self.gone:
             self._report(observation, Outcome(done, tuple(failures)))
+            if not failures and not self._held_back(todo):
+                check_bill(self.index, self.children)
         return todo
+
+    def _held_back(self, todo: Plan) -> bool:
+        """Whether the pass was one in which children are not looked at."""
+        deleted = "deletionTimestamp" in self.body["metadata"]
+        wrote = any(isinstance(s, ApplyObject) and s.target == "/".join(POINTER) for s in todo.steps)
+        return bool(wrote or deleted or self.body["spec"].get("paused"))
 
     def _report(self, observation: Observation, outcome: Outcome) -> None:
         said = status(observation, outcome)
-        check_status(self.body, said)
+        whole = self._active_is_whole(observation) and not outcome.failures
+        check_status(self.body, said, active_is_whole=whole)
         self.body["status"] = said
-        again = status(
-            Observation(**{**vars(observation), "index": SemanticSearchIndex.parse(self.body)}), outcome
-        )
+        again = status(replace(observation, index=self.index), outcome)
         assert again == said, "status() is not idempotent"
+
+    def _active_is_whole(self, observation: Observation) -> bool:
+        """Whether the active release alone has all it needs, as it was observed."""
+        active = observation.book.active
+        if active is None or observation.catalogue.problem or not observation.milvus.known:
+            return False
+        seen = next(
+            (c for c in observation.milvus.collections if c.record.release == active.release),
+            None,
+        )
+        fleet = observation.child("Deployment", encoder_name("products", active.record.encoder)) or {}
+        gateway = observation.child(*GATEWAY) or {}
+        minimum = observation.index.spec.encoder.autoscaling.min_replicas
+        return (
+            seen is not None
+            and seen.loaded
+            and seen.indexed
+            and seen.replicas >= active.record.replicas
+            and fleet.get("status", {}).get("readyReplicas", 0) >= minimum
+            and gateway.get("status", {}).get("readyReplicas", 0) > 0
+        )
 
     def take(self, step: Step) -> None:
         """Take a step, or raise StepFailed; an AssertionError when it breaks a promise."""
@@ -180,9 +188,10 @@ class World:
         assert isinstance(step, AddFinalizer) or FINALIZER in finalizers, f"{step} before our finalizer"
         if type(step).__name__ in self.failing:
             raise StepFailed("ApiError")
+        deleting = "deletionTimestamp" in self.body["metadata"]
         match step:
             case AddFinalizer():
-                assert "deletionTimestamp" not in self.body["metadata"]
+                assert not deleting
                 finalizers.append(FINALIZER)
             case ReleaseFinalizer():
                 finalizers.remove(FINALIZER)
@@ -194,143 +203,147 @@ class World:
             case DeleteObject(kind=kind, name=name, uid=uid):
                 live = self.children.get((kind, name))
                 if live and live["metadata"]["uid"] == uid:
+                    if kind == "Deployment" and not deleting:
+                        check_encoders_go(name, self.index, self.book, self.gateways)
                     self.delete_child((kind, name))
+            case NudgeGateway(pod=pod, revision=revision):
+                if pod in self.gateways:
+                    self.gateways[pod].nudge(revision)
             case _:
-                self._milvus(step)
+                self.milvus.take(step, self._protected, deleting=deleting)
+
+    def _protected(self, release: str) -> str:
+        return why_needed(release, self.book, self.gateways)
 
     def _apply(self, wish: Object) -> None:
         key = (wish["kind"], wish["metadata"]["name"])
         assert "deletionTimestamp" not in self.body["metadata"], f"{key} is applied for a deleted index"
-        live = self.children.get(key) or self._new(wish)
-        self.children[key] = _merge(live, wish)
-        if key == POINTER and self.pointed_at:
-            target = self.collections.get(self.pointed_at)
-            if target is None:
-                # It may keep naming what has vanished until that is confirmed, but must not be moved to it.
-                assert live.get("data") == wish["data"], (
-                    "the pointer is moved to a collection that is not there"
-                )
-                return
-            if not target.was_active:
-                ready = target.built and target.load == "Loaded" and target.finished
-                assert ready, f"gates not passed: {target}"
-                assert target.replicas == self._wanted_replicas(), f"too few replicas: {target}"
+        live = self.children.get(key)
+        if live is not None:
+            assert wish["kind"] != "Job", f"{key} is applied again, and a Job's pods never change"
+        if key == POINTER:
+            self._point((live or {}).get("data", {}), wish["data"])
+        self.children[key] = _merge(live or self._new(wish), wish)
+        if key == POINTER and (target := self.collections.get(self.pointed_at)):
             target.was_active = True
+
+    def _point(self, before: Mapping[str, str], after: Mapping[str, str]) -> None:
+        told = (self.body.get("status") or {}).get("activeRelease")
+        named_by_alias = self.collections.get(self.milvus.alias)
+        known = bool(before) or (named_by_alias is not None and named_by_alias.record.release == told)
+        if not before and known and named_by_alias is not None:
+            book = book_in({"data": dict(after)})
+            assert book.active is not None, "the pointer is lost, and so is whom Milvus knows as active"
+        check_pointer(before, after, self.milvus, self.gateways, known=known)
+        if before != after:
+            self.pointer_changed = self.now
 
     def _new(self, wish: Object) -> Object:
         self.serial += 1
         meta = {"uid": f"uid-{self.serial}", "creationTimestamp": rfc3339(self.now)}
-        return {"metadata": meta, "status": {}}
-
-    def _wanted_replicas(self) -> int:
-        return int(self.body["spec"]["vectorStore"]["milvus"].get("replicas", 2))
-
-    def _milvus(self, step: Step) -> None:
-        if self.milvus_problem:
-            raise StepFailed(self.milvus_problem.reason)
-        deleting = "deletionTimestamp" in self.body["metadata"]
-        match step:
-            case CreateCollection(collection=name, record=record):
-                assert name not in (self.pointed_at, self.alias), "an empty collection where queries look"
-                if name in self.collections:
-                    raise StepFailed("Refused")
-                self.collections[name] = Collection(record, indexed=True, finished=True)
-            case CreateIndex(collection=name):
-                self.collections[name].indexed = True
-            case LoadCollection(collection=name, replicas=replicas, release_first=first):
-                found = self.collections[name]
-                assert not (first and name == self.pointed_at), "the collection is released under its queries"
-                assert found.indexed, "loaded without an index"
-                if found.load != "NotLoad" and not first:
-                    raise StepFailed("Refused")
-                found.load, found.replicas = "Loading", replicas
-            case PointAlias(collection=name):
-                assert self.collections[name].was_active, "the alias names what was never active"
-                self.alias = name
-            case DropAlias():
-                assert deleting or self.alias not in self.collections, "the alias is taken from live data"
-                self.alias = ""
-            case DropCollection(collection=name):
-                assert deleting or name not in (self.pointed_at, self.alias), (
-                    "an active collection is dropped"
-                )
-                if name == self.alias:
-                    raise StepFailed("DropRefused", needs_a_person=True)
-                del self.collections[name]
+        state = {"startTime": rfc3339(self.now)} if wish["kind"] == "Job" else {}
+        return {"metadata": meta, "status": state}
 
     # --- what happens by itself ------------------------------------------------------------------------------
 
     def tick(self, seconds: float = 5) -> None:
-        """Time passes."""
+        """Time passes, and gateways look at what has changed."""
         self.now += timedelta(seconds=seconds)
+        self._gateways_live()
+
+    def _gateways_live(self) -> None:
+        live = self.children.get(GATEWAY)
+        if live is None or self.gone:
+            self.gateways.clear()
+            return
+        pointer = self.children.get(POINTER)
+        data = pointer["data"] if pointer else None
+        for gateway in self.gateways.values():
+            gateway.live(self.now, data, self.pointer_changed, self.serves)
+        live["status"] = {"readyReplicas": sum(g.ready for g in self.gateways.values())}
+
+    def serves(self, snapshot: ReleaseSnapshot) -> bool:
+        """Whether queries to that release are answered: its collection and its encoder are there."""
+        found = self.collections.get(snapshot.milvus.collection)
+        stored = self.milvus.problem is None and found is not None and found.serves
+        return stored and self.encoders_of(snapshot.encoder) > 0
+
+    def encoders_of(self, identity: EncoderIdentity) -> int:
+        """Ready encoders of that fingerprint."""
+        live = self.children.get(("Deployment", encoder_name("products", identity)), {})
+        return int(live.get("status", {}).get("readyReplicas", 0))
 
     def ready_pods(self, component: str, share: float = 1.0) -> None:
-        """The Deployment of a component gets its pods: all that are wanted, or a share of them."""
-        spec = SemanticSearchIndex.parse(self.body).spec
+        """The Deployments of a component get their pods: all that are wanted, or a share of them."""
+        if component == "gateway":
+            self._start_gateways()
+            if share < 1:
+                for gateway in list(self.gateways.values())[int(len(self.gateways) * share) :]:
+                    gateway.stop()
+            self._gateways_live()
+            return
         for (kind, name), live in self.children.items():
-            if kind == "Deployment" and f"-{component}" in name:
-                minimum = spec.encoder.autoscaling.min_replicas
-                wanted = spec.search.replicas if component == "gateway" else minimum
-                live["spec"]["replicas"] = wanted
-                live["status"] = {"readyReplicas": int(wanted * share)}
+            if kind == "Deployment" and "-encoder-" in name:
+                self._scale(name, live, share)
+        for found in self.collections.values():
+            found.encoder_seen |= self.encoders_of(found.record.encoder) > 0
+
+    def _scale(self, name: str, live: Object, share: float) -> None:
+        autoscaler = self.children.get(("HorizontalPodAutoscaler", name))
+        wanted = autoscaler["spec"]["minReplicas"] if autoscaler else live["spec"].get("replicas", 1)
+        broken = any(name.endswith(f[7:15]) for f in self.broken_encoders)
+        live["spec"]["replicas"] = wanted
+        live["status"] = {"readyReplicas": 0 if broken else int(wanted * share)}
+
+    def _start_gateways(self) -> None:
+        live, pointer = self.children.get(GATEWAY), self.children.get(POINTER)
+        if live is None or pointer is None:
+            return
+        for gateway in self.gateways.values():
+            gateway.down = False
+        while len(self.gateways) < live["spec"]["replicas"]:
+            self.serial += 1
+            name = f"products-gateway-{self.serial}"
+            lag = timedelta(seconds=60 + self.serial * 7 % 31)
+            self.gateways[name] = SimulatedGateway(name, lag, dict(pointer["data"]))
+
+    def gateway(self, number: int) -> SimulatedGateway | None:
+        """The n-th gateway pod, if there are any."""
+        names = sorted(self.gateways)
+        return self.gateways[names[number % len(names)]] if names else None
+
+    def replace_gateway(self, number: int) -> None:
+        """The n-th gateway pod goes; another one starts with the pointer as it is now."""
+        if gateway := self.gateway(number):
+            del self.gateways[gateway.name]
+            self._start_gateways()
+            self._gateways_live()
 
     def load(self) -> None:
         """Milvus ends its loads and its indexes."""
-        for found in self.collections.values():
-            found.finished = found.indexed
-            if found.load == "Loading":
-                found.load = "Loaded"
+        self.milvus.settle()
 
-    def build(self) -> None:
-        """A running build ends well, if it finds all that it needs."""
-        for (kind, name), job in list(self.children.items()):
-            release = job["metadata"].get("labels", {}).get("semanticsearch.io/release")
-            found = next((c for c in self.collections.values() if c.record.release == release), None)
-            done = job["status"].get("conditions")
-            if kind != "Job" or done or found is None or found.load != "Loaded":
-                continue
-            if self.milvus_problem or self.catalogue_problem or not self._encoders():
-                continue
-            found.rows, found.built = self.documents, True
-            job["status"] = {
-                "startTime": rfc3339(self.now),
-                "conditions": [
-                    {"type": "Complete", "status": "True", "lastTransitionTime": rfc3339(self.now)}
-                ],
-            }
-            message = report(str(release), self.documents, finished_at=self.now).to_termination_message()
-            self.pods[f"{name}-x"] = _finished_pod(name, message, rfc3339(self.now))
-
-    def _encoders(self) -> int:
-        live = [o for (k, n), o in self.children.items() if k == "Deployment" and "-encoder" in n]
-        return sum(o["status"].get("readyReplicas", 0) for o in live)
+    def work(self, component: str = "") -> None:
+        """Running jobs (of a component) end well, if they find all that they need."""
+        run_jobs(self, component)
 
     def refresh(self) -> None:
-        """The catalogue grows, and the refresh brings the active collection up to it."""
+        """The catalogue grows, and the refresh brings the active and the previous collection up to it."""
         self.documents += 3
-        if found := self.collections.get(self.pointed_at):
-            found.rows = self.documents
+        for held in (self.book.active, self.book.previous):
+            found = self.milvus.of_release(held.release) if held else None
+            if found:
+                found.rows = self.documents
 
     def drop_collections(self) -> None:
         """Somebody drops every collection by hand; a dangling alias stays behind, as old servers have it."""
         self.collections.clear()
 
-    def unload(self) -> None:
-        """Milvus restarts with nothing in memory."""
-        for found in self.collections.values():
-            found.load, found.replicas = "NotLoad", 0
-
-    def reload_by_hand(self) -> None:
-        """Somebody loads what nobody queries yet with a replica too many."""
-        for found in self.collections.values():
-            if found.load == "Loaded" and not found.was_active:
-                found.replicas = self._wanted_replicas() + 1
-
     def delete_child(self, key: tuple[str, str]) -> None:
         """A child vanishes, and with a Job its pods."""
         self.children.pop(key, None)
         if key[0] == "Job":
-            self.pods.pop(f"{key[1]}-x", None)
+            self.pods = {n: p for n, p in self.pods.items() if not n.startswith(f"{key[1]}.")}
 
     def delete_any_child(self, number: int) -> None:
         """Somebody deletes the n-th child by hand."""
@@ -343,11 +356,19 @@ class World:
             key = sorted(self.children)[number % len(self.children)]
             self.children[key]["metadata"]["labels"]["app.kubernetes.io/part-of"] = "mine"
 
+    # --- what people do --------------------------------------------------------------------------------------
+
     def set_spec(self, **changes: Any) -> None:
-        """A person edits the spec."""
-        if any(self.body["spec"].get(key) != value for key, value in changes.items()):
-            self.body["spec"] |= changes
+        """A person edits the spec (a JSON merge patch)."""
+        spec = merged(self.body["spec"], changes)
+        if spec != self.body["spec"]:
+            self.body["spec"] = spec
             self.body["metadata"]["generation"] += 1
+
+    def ask(self, at: datetime) -> None:
+        """A person asks for a refresh by the annotation."""
+        annotations = self.body["metadata"].setdefault("annotations", {})
+        annotations["semanticsearch.io/refresh-requested-at"] = rfc3339(at)
 
     def delete_index(self) -> None:
         """A person deletes the index."""
@@ -355,11 +376,22 @@ class World:
         if not self.body["metadata"].get("finalizers"):
             self.gone = True
 
+    def approve(self) -> None:
+        """A person lets the candidate that waits for it take over."""
+        candidate = self.book.candidate
+        if candidate and self.body["spec"].get("rollout", {}).get("promotion") == "Manual":
+            self.set_spec(rollout={"approvedRelease": candidate.release})
+
     def heal(self) -> None:
         """Every outer trouble goes away."""
-        self.milvus_problem = self.catalogue_problem = None
-        self.replicas_readable = True
+        self.milvus.problem = self.catalogue_problem = None
+        self.milvus.replicas_readable = True
         self.failing = frozenset()
+        self.broken_encoders.clear()
+        self.measures.clear()
+        self.capacity = Capacity()
+        for gateway in self.gateways.values():
+            gateway.silent, gateway.traffic = False, ()
         if self.body["spec"].get("paused"):
             self.set_spec(paused=False)
 
@@ -367,20 +399,26 @@ class World:
         """Everything that can get ready does, and some seconds pass."""
         self.ready_pods("encoder")
         self.load()
-        self.build()
+        self.work()
         self.ready_pods("gateway")
         self.tick()
 
-    def settle(self, rounds: int = 80) -> int:
+    def settle(self, rounds: int = 120) -> int:
         """Heal, then pass after pass until one plans nothing and says nothing new; returns how many it took."""
         self.heal()
         for number in range(rounds):
             before = copy.deepcopy(self.body.get("status"))
+            self.approve()
             todo = self.reconcile()
-            if self.gone or (not todo.steps and before == self.body["status"] and self.serving):
+            if self.gone or (not todo.steps and before == self.body["status"] and self.resting):
                 return number
             self.progress()
-        raise AssertionError(f"no rest after {rounds} passes: {todo.steps} {self.body['status']}")
+        raise AssertionError(f"no rest after {rounds} passes: {todo.steps} {self.book} {self.body['status']}")
+
+    @property
+    def resting(self) -> bool:
+        """Whether the index is Ready, and nothing is on its way."""
+        return self.serving and self.book.candidate is None and not self.book.retiring
 
     @property
     def serving(self) -> bool:
@@ -396,43 +434,8 @@ def fresh_index(name: str = "products", **spec: Any) -> Object:
     return body
 
 
-def check_status(body: Mapping[str, Any], said: Mapping[str, Any]) -> None:
-    """What holds for every status: all conditions, the generation, and times that move only with the status."""
-    generation = body["metadata"]["generation"]
-    deleting = "deletionTimestamp" in body["metadata"]
-    types = [c["type"] for c in said["conditions"]]
-    assert len(types) == len(set(types))
-    if not deleting:
-        assert set(types) == set(get_args(ConditionType))
-        assert all(c["observedGeneration"] == generation for c in said["conditions"])
-    assert said["observedGeneration"] == generation
-    old = {c["type"]: c for c in (body.get("status") or {}).get("conditions", ())}
-    for told in said["conditions"]:
-        if (before := old.get(told["type"])) is not None:
-            moved = before["lastTransitionTime"] != told["lastTransitionTime"]
-            assert not moved or before["status"] != told["status"], f"the time moved alone: {before} {told}"
-    held = {c["type"] for c in said["conditions"] if c["status"] == "True"}
-    assert not {"Reconciling", "Stalled"} <= held, "kstatus: in progress and failed at once"
-    assert not {"Ready", "Reconciling"} <= held, "ready, yet under way"
-
-
 def _merge(live: Any, wish: Any) -> Any:
     """Server-side apply as far as it matters here: maps are merged, everything else is taken over."""
     if isinstance(live, Mapping) and isinstance(wish, Mapping):
         return {**live, **{k: _merge(live.get(k), v) for k, v in wish.items()}}
     return copy.deepcopy(wish)
-
-
-def _finished_pod(job: str, message: str, finished: str) -> Object:
-    return {
-        "metadata": {
-            "name": f"{job}-x",
-            "labels": {"app.kubernetes.io/component": "build", "batch.kubernetes.io/job-name": job},
-        },
-        "status": {
-            "phase": "Succeeded",
-            "containerStatuses": [
-                {"name": "build", "state": {"terminated": {"message": message, "finishedAt": finished}}}
-            ],
-        },
-    }
