@@ -9,7 +9,7 @@ SOURCES := operator encoder_image sample_catalogue demo tests $(wildcard benchma
 export PYTHONPATH := operator:encoder_image:.
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help venv demo demo-down test test-down test-unit lint crd lock bench-reconcile bench-build bench-switch clean
+.PHONY: help venv demo demo-down test test-down test-unit lint crd lock bench-reconcile bench-build bench-refresh bench-switch clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ bench-reconcile: $(STAMP) ## time from apply to all children existing, against t
 
 bench-build: $(STAMP) ## rows per second of a build, against the bare encoder
 	$(PYTHON) -m benchmarks.build
+
+bench-refresh: $(STAMP) ## rows per second of a refresh without changes, against the bare scan
+	$(PYTHON) -m benchmarks.refresh
 
 bench-switch: $(STAMP) ## 20 switches and 5 rollbacks under 100,000 queries, each answer checked (half an hour)
 	$(PYTHON) -m benchmarks.switch

@@ -62,7 +62,7 @@ class Renderer:
         if reason := self._wrong_id(document_id, source):
             return Unusable(document_id, reason)
         try:
-            values = {name: clean(" ".join(_texts(name, lookup(source, name)))) for name in self.fields}
+            values = {name: clean(_text(name, lookup(source, name))) for name in self.fields}
         except NotText as error:
             return Unusable(document_id, str(error))
         if not any(values.values()):
@@ -73,7 +73,10 @@ class Renderer:
     def _wrong_id(self, document_id: str, source: Mapping[str, Any]) -> str | None:
         if len(document_id.encode(errors="replace")) > MAX_ID_LENGTH:
             return f"id is longer than {MAX_ID_LENGTH} bytes"
-        if any(unicodedata.category(character) in ("Cc", "Cs") for character in document_id):
+        # Nearly every id is printable, and then holds none of these.
+        if not document_id.isprintable() and any(
+            unicodedata.category(character) in ("Cc", "Cs") for character in document_id
+        ):
             return "id holds control characters"
         if self.id_field == "_id":
             return None
@@ -118,6 +121,10 @@ def _printable(text: str) -> Iterator[str]:
             yield " "
         elif unicodedata.category(character) not in _UNWANTED_CATEGORIES:
             yield character
+
+
+def _text(name: str, value: Any) -> str:
+    return value if isinstance(value, str) else " ".join(_texts(name, value))
 
 
 def _texts(name: str, value: Any) -> Iterator[str]:
