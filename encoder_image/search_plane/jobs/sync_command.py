@@ -4,21 +4,18 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
-import sys
 import time
-from collections.abc import Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import uvloop
 from pydantic import BaseModel, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError, model_validator
-from pythonjsonlogger.json import JsonFormatter
 
 from search_plane.jobs.collection import ReleaseCollection
 from search_plane.jobs.embedding import EncoderClient
 from search_plane.jobs.failure import JobFailed
+from search_plane.jobs.job_process import failed, log_json, one_line, until_terminated, write_report
 from search_plane.jobs.progress import ProgressBoard
 from search_plane.jobs.rendering import Renderer
 from search_plane.jobs.reuse import Donors
@@ -32,7 +29,6 @@ from search_plane.release.report import (
     EXIT_SUCCESS,
     EXIT_TERMINATED,
     JobReport,
-    Reason,
 )
 from search_plane.stores.catalogue import CatalogueConnection
 from search_plane.stores.milvus import MilvusConnection
@@ -84,11 +80,11 @@ class JobSettings(BaseModel):
 
 def main(kind: Kind) -> int:
     """Runs the job to its end and returns the process's exit code."""
-    _log_json()
+    log_json()
     try:
         settings = JobSettings.from_environment()
     except ValidationError as error:
-        log.error("environment not usable", extra={"error": _one_line(error)})
+        log.error("environment not usable", extra={"error": one_line(error)})
         return EXIT_CONFIGURATION
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_run(kind, settings))
@@ -110,7 +106,7 @@ async def _run(kind: Kind, settings: JobSettings) -> int:
                 "rows_per_second": round(board.scan_rate(), 1),
             }
         )
-        _write_report(report, settings.report_file)
+        write_report(report, settings.report_file)
         log.info(
             "job ended", extra={"job": kind, "report": report.model_dump(mode="json"), "exit_code": code}
         )
@@ -127,27 +123,25 @@ async def _run_to_report(kind: Kind, settings: JobSettings, board: ProgressBoard
         renderer = Renderer(release.encoder.text_template, release.catalogue.fields.id)
     except (OSError, ValueError) as error:
         board.phase = "Failed"
-        return _failed(
-            "InvalidRelease", f"{settings.release_file}: {_one_line(error)}", ""
-        ), EXIT_CONFIGURATION
+        return failed("InvalidRelease", f"{settings.release_file}: {one_line(error)}", ""), EXIT_CONFIGURATION
     part = settings.part if kind == "build" else None
     sync: Sync | None = None
     try:
         async with contextlib.AsyncExitStack() as stack:
             sync = await _assemble(release, renderer, settings, board, part, stack)
-            outcome = await _until_terminated(sync.fill() if kind == "build" else sync.run())
+            outcome = await until_terminated(sync.fill() if kind == "build" else sync.run())
     except asyncio.CancelledError:
         failure, code = (
-            _failed("Terminated", "asked to stop; the next run goes on from here", release.release),
+            failed("Terminated", "asked to stop; the next run goes on from here", release.release),
             EXIT_TERMINATED,
         )
     except JobFailed as error:
-        failure, code = _failed(error.reason, str(error), release.release), error.exit_code
+        failure, code = failed(error.reason, str(error), release.release), error.exit_code
     except Exception as error:
         # The report must tell of it whatever it was; the log has where it was.
         log.exception("job broke")
         failure, code = (
-            _failed("InternalError", f"{type(error).__name__}: {error}", release.release),
+            failed("InternalError", f"{type(error).__name__}: {error}", release.release),
             EXIT_RETRYABLE,
         )
     else:
@@ -187,15 +181,6 @@ async def _assemble(
     )
 
 
-async def _until_terminated(sync: Coroutine[Any, Any, Outcome]) -> Outcome:
-    """Runs the sync; SIGTERM or SIGINT cancels it."""
-    work = asyncio.create_task(sync)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, work.cancel)
-    return await work
-
-
 def _succeeded(outcome: Outcome, release: str, part: Slice | None) -> JobReport:
     if part is None:
         message = f"{outcome.rows} rows are equal to the catalogue after {outcome.rounds} rounds"
@@ -214,32 +199,3 @@ def _succeeded(outcome: Outcome, release: str, part: Slice | None) -> JobReport:
         watermark=outcome.watermark,
         finished_at=datetime.now(UTC),
     )
-
-
-def _failed(reason: Reason, message: str, release: str) -> JobReport:
-    return JobReport(
-        result="Failed", reason=reason, message=message, release=release, finished_at=datetime.now(UTC)
-    )
-
-
-def _write_report(report: JobReport, path: Path) -> None:
-    try:
-        path.write_text(report.to_termination_message(), encoding="utf-8")
-    except OSError as error:
-        log.warning("report not written", extra={"error": str(error)})
-
-
-def _log_json() -> None:
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(
-        JsonFormatter(
-            "%(levelname)s %(name)s %(message)s", timestamp=True, rename_fields={"levelname": "level"}
-        )
-    )
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    for chatty in ("httpx", "elastic_transport", "aiohttp.access"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:500]

@@ -185,7 +185,7 @@ class Verifier:
         ]
         if not cosines:
             raise NotMeasurable(f"the encoder gave no vector for {len(same)} random documents")
-        self._found |= {"vectors_match": min(cosines), "vectors_checked": len(cosines)}
+        self._found |= {"vectors_match": round(min(cosines), 6), "vectors_checked": len(cosines)}
 
     async def _ask_sample_queries(self) -> None:
         title = self._here.release.catalogue.fields.title
@@ -240,7 +240,7 @@ class Verifier:
             recall = await asyncio.to_thread(recall_of_all, hits, ids, exact, k)
         else:
             recall = await asyncio.to_thread(recall_of_sample, hits, ids, exact, k, count)
-        self._found |= {"recall": recall, "recall_k": k, "recall_queries": len(queries)}
+        self._found |= {"recall": round(recall, 6), "recall_k": k, "recall_queries": len(queries)}
 
     async def _read_judged(self) -> None:
         try:
