@@ -13,7 +13,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, normalizers
 
-from benchmarks.switch_log import Answers, K, sku_name
+from benchmarks.switch_log import CATALOGUE_AWAY, LESS_THAN_WHOLE, Answers, K, sku_name
 from benchmarks.switch_writes import History, Version
 from tests.testbed.weights.published import PublishedWeights
 
@@ -84,8 +84,9 @@ class Verdict:
     - `failed`: no answer, or another status than 200.
     - `mismatched`: some hit's score is not what the named release's encoder gives for any text of that product, or
       the release is none that ever was.
-    - `resurrected`: holds a product that was deleted longer ago than DELETE_SECONDS; only of answers that are whole.
-    - `degraded`: marked so; `degraded_deleted` of them hold a deleted product, for nobody knew.
+    - `resurrected`: holds a product that was deleted longer ago than DELETE_SECONDS, although the catalogue was asked.
+    - `degraded`: marked so; `doubted` of them for something else than the catalogue; `degraded_deleted` of them hold a
+      deleted product, for nobody could ask.
     - `short`: fewer than K hits, although nothing was dropped or marked.
     - `sampled`, `recall`, `worst_recall`: of the answers compared with brute force over the texts that never changed.
     """
@@ -95,6 +96,7 @@ class Verdict:
     mismatched: int = 0
     resurrected: int = 0
     degraded: int = 0
+    doubted: int = 0
     degraded_deleted: int = 0
     short: int = 0
     sampled: int = 0
@@ -177,11 +179,12 @@ class Checker:
     def _judge_deleted(self, answers: Answers, slots: NDArray[np.int64], verdict: Verdict) -> None:
         late = self._gone[slots] + DELETE_SECONDS < answers["started"][:, None]
         risen = (late & self._places(answers)).any(axis=1)
-        degraded = answers["degraded"] > 0
-        verdict.degraded = int(degraded.sum())
-        verdict.degraded_deleted = int((risen & degraded).sum())
-        verdict.resurrected = int((risen & ~degraded).sum())
-        for answer in answers[risen & ~degraded][:_EXAMPLES]:
+        unasked = (answers["degraded"] & CATALOGUE_AWAY) > 0
+        verdict.degraded = int((answers["degraded"] > 0).sum())
+        verdict.doubted = int(((answers["degraded"] & LESS_THAN_WHOLE) > 0).sum())
+        verdict.degraded_deleted = int((risen & unasked).sum())
+        verdict.resurrected = int((risen & ~unasked).sum())
+        for answer in answers[risen & ~unasked][:_EXAMPLES]:
             verdict.examples.append(f"resurrected: {describe(answer)}")
 
     def _sample(self, answers: Answers, verdict: Verdict) -> None:

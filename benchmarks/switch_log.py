@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 K = 10
 
+# Bits of `degraded`: nobody could ask the catalogue; something else was missing.
+CATALOGUE_AWAY, LESS_THAN_WHOLE = 1, 2
+
 ANSWER = np.dtype(
     [
         ("started", "f8"),

@@ -126,6 +126,7 @@ def rows_of(
         "failed_in_outages": excused,
         "outage_seconds": round(sum(end - begin for begin, end in outages or ()), 1),
         "degraded": verdict.degraded,
+        "degraded_but_for_the_catalogue": verdict.doubted,
         "degraded_with_a_deleted_product": verdict.degraded_deleted,
         "short": verdict.short,
         "refreshes": len(course.refreshes),

@@ -110,7 +110,8 @@ def test_a_text_explains_no_score_before_it_was_written(tables: dict[str, Vector
 
 
 @pytest.mark.parametrize(
-    ("at", "degraded", "expected"), [(60.5, 0, (0, 0)), (61.5, 0, (1, 0)), (61.5, 1, (0, 1))]
+    ("at", "degraded", "expected"),
+    [(60.5, 0, (0, 0)), (61.5, 0, (1, 0)), (61.5, 1, (0, 1)), (61.5, 2, (1, 0))],
 )
 def test_a_deleted_product_may_stay_for_the_promised_second(
     tables: dict[str, Vectors], at: float, degraded: int, expected: tuple[int, int]
