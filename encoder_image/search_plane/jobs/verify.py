@@ -189,7 +189,8 @@ class Verifier:
 
     async def _ask_sample_queries(self) -> None:
         title = self._here.release.catalogue.fields.title
-        queries = sample_queries(self._documents, title, (judged.query for judged in self._judged))
+        some = self._documents[: self._sizes.queries]
+        queries = sample_queries(some, title, (judged.query for judged in self._judged))
         if not queries:
             raise NotMeasurable(f"no document has a text in {title} to make a query of")
         self._answers, seconds = await ask_one_at_a_time(
@@ -308,7 +309,9 @@ class Verifier:
 
     def _settle(self, fields: tuple[str, ...]) -> None:
         self._board.settled(1)
-        log.info("measured", extra={name: self._found.get(name) for name in fields})
+        measured = {name: self._found[name] for name in fields if name in self._found}
+        if measured:
+            log.info("measured", extra=measured)
 
 
 def _cosine(one: Any, other: Any) -> float:
