@@ -37,10 +37,21 @@ def index(ready: str = "False", *, generation: int = 1, observed: int = 1, **sta
     }
 
 
+def settled(*, reconciling: str = "False", stalled: str = "False", **how: Any) -> dict[str, Any]:
+    found = index("True", **how)
+    found["status"]["conditions"] += [
+        {"type": "Reconciling", "status": reconciling},
+        {"type": "Stalled", "status": stalled},
+    ]
+    return found
+
+
 def test_ready_is_about_the_present_spec() -> None:
-    assert is_ready(index("True"))
+    assert is_ready(settled())
+    assert not is_ready(settled(reconciling="True")), "another release is on its way"
+    assert not is_ready(settled(stalled="True")), "the release that the spec asks for has failed"
+    assert not is_ready(settled(generation=2))
     assert not is_ready(index("False"))
-    assert not is_ready(index("True", generation=2))
     assert not is_ready({"metadata": {"generation": 1}})
 
 
