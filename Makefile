@@ -9,7 +9,7 @@ SOURCES := operator encoder_image sample_catalogue demo tests $(wildcard benchma
 export PYTHONPATH := operator:encoder_image:.
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help venv demo demo-down test test-down test-unit lint crd lock bench-reconcile bench-build bench-refresh bench-switch clean
+.PHONY: help venv demo demo-down test test-down test-unit lint crd lock bench-reconcile bench-build bench-refresh bench-switch bench-two-nodes clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ bench-refresh: $(STAMP) ## rows per second of a refresh without changes, against
 
 bench-switch: $(STAMP) ## 20 switches and 5 rollbacks under 100,000 queries, each answer checked (half an hour)
 	$(PYTHON) -m benchmarks.switch
+
+bench-two-nodes: $(STAMP) ## failed, slow and short searches while query nodes die and return (ten minutes)
+	$(PYTHON) -m benchmarks.two_nodes
 
 clean: demo-down test-down ## remove the clusters made here, the cache of built tools and images, and .venv
 	$(PYTHON) -m tests.testbed.cluster clean
