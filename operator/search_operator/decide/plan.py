@@ -214,7 +214,10 @@ def _apply(observation: Observation, children: list[Object]) -> list[Step]:
 def _garbage(observation: Observation, children: list[Object], now: Rollout) -> list[Step]:
     """Children of ours that nothing asks for. Jobs that have ended are kept for their logs, while their release is."""
     wanted = {(wish["kind"], wish["metadata"]["name"]) for wish in children}
-    wanted |= {("Job", name) for name in _kept_jobs(observation, now)}
+    # Of the release's last time as a candidate: such a Job proves nothing now, and its name is needed.
+    wanted -= {("Job", job.name) for job in observation.jobs if _is_stale(job, now)}
+    wished = {wish["metadata"]["name"] for wish in children if wish["kind"] == "Job"}
+    wanted |= {("Job", name) for name in _kept_jobs(observation, now, wished)}
     # Without the pointer nobody knows whom the rest belongs to.
     if pointer_is_lost(observation):
         return []
@@ -227,26 +230,31 @@ def _garbage(observation: Observation, children: list[Object], now: Rollout) -> 
     ]
 
 
-def _kept_jobs(observation: Observation, now: Rollout) -> set[str]:
+def _kept_jobs(observation: Observation, now: Rollout, wished: set[str]) -> set[str]:
     """Jobs of the releases that have a part: what has ended, what the candidate is at, and refreshes."""
     held = {record.release for record in _filled(now)}
     return {
         job.name
         for job in observation.jobs
-        if job.release in held and (job.component == "refresh" or _of_use(job, now))
+        if job.release in held and (job.component == "refresh" or _of_use(job, now, wished))
     }
 
 
-def _of_use(job: JobView, now: Rollout) -> bool:
-    candidate, held = now.candidate, now.book.candidate
-    if candidate is None or held is None or candidate.name != job.release:
+def _of_use(job: JobView, now: Rollout, wished: set[str]) -> bool:
+    candidate = now.candidate
+    if candidate is None or candidate.name != job.release:
         return bool(job.finished_at)
-    if not begun_since(job, held.since):
-        # Of the release's last time as a candidate: it proves nothing now, and its name is needed.
-        return False
+    if _is_stale(job, now):
+        return bool(job.finished_at) and job.name not in wished
     if job.component == "build":
         return True
     return bool(job.finished_at) or job.attempt == candidate.attempt
+
+
+def _is_stale(job: JobView, now: Rollout) -> bool:
+    """Whether the candidate's Job was begun before the release became the candidate."""
+    held = now.book.candidate
+    return held is not None and held.release == job.release and not begun_since(job, held.since)
 
 
 def _controlled(live: Object, index: SemanticSearchIndex) -> bool:

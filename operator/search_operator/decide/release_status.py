@@ -65,7 +65,7 @@ def _candidate(observation: Observation, release: Release, *, judged: bool) -> R
             "waitingFor": release.waiting_for or None,
             "since": since,
             "deadline": rfc3339(datetime.fromisoformat(since) + limit)
-            if limit and observation.index.active_release
+            if limit and judged and observation.book.active
             else None,
             "progress": dump(build_progress(job.progress if job else None, observation.now)) if job else None,
             "build": _built(release) or told.get("build"),

@@ -14,6 +14,7 @@ from search_operator.api.status import (
     EncoderStatus,
     GatewayStatus,
     RefreshStatus,
+    ReleaseStatus,
     Status,
     Summary,
 )
@@ -22,7 +23,7 @@ from search_operator.decide.conditions import Statement, gateway_counts, stateme
 from search_operator.decide.cost import allowed_max_replicas, amount, bill
 from search_operator.decide.release import Release, State, newest_job, told_condition
 from search_operator.decide.release_status import build_progress, dump, job_outcome, release_statuses
-from search_operator.decide.rollout import Rollout, rollout
+from search_operator.decide.rollout import Rollout, pointer_is_lost, rollout
 from search_operator.decide.schedule import next_due, rfc3339
 from search_operator.decide.second_release import second_need
 from search_operator.decide.steps import Outcome
@@ -39,14 +40,16 @@ def status(observation: Observation, outcome: Outcome) -> Object:
     if index.being_deleted:
         return _deletion_status(observation, outcome)
     now = rollout(observation)
+    # What was told is then all that is left to know the active release by.
+    lost, told = pointer_is_lost(observation), index.active_release or None
     conditions = _timed(index, statements(observation, now, outcome), observation.now)
     said: Object = dump(
         Status(
             observed_generation=index.generation,
             phase=_phase(index, now, conditions),
-            active_release=now.active.name if now.active else None,
+            active_release=told if lost else now.active.name if now.active else None,
             conditions=conditions,
-            releases=tuple(release_statuses(observation, now)),
+            releases=_releases(index) if lost else tuple(release_statuses(observation, now)),
             encoder=EncoderStatus(
                 ready=now.focus.encoders_ready,
                 desired=now.focus.encoders_desired,
@@ -63,6 +66,11 @@ def status(observation: Observation, outcome: Outcome) -> Object:
         )
     )
     return said
+
+
+def _releases(index: SemanticSearchIndex) -> tuple[ReleaseStatus, ...]:
+    """The releases as the last status told them."""
+    return tuple(ReleaseStatus.model_validate(release) for release in index.status.get("releases", ()))
 
 
 def unreadable_status(index_object: Mapping[str, Any], message: str, now: datetime) -> Object:

@@ -76,7 +76,7 @@ def bad_answers(world: World, number: int) -> None:
     """The active release's answers break what its gates promised, in one of three ways."""
     if world.book.active is None:
         return
-    bad = ({"failed": 9}, {"empty": 90}, {"p95_ms": 900.0})[number % 3]
+    bad = ({"failed": 9}, {"empty": 90}, {"p95_ms": 9000.0})[number % 3]
     for gateway in world.gateways.values():
         seen = {"queries": 200, "p95_ms": 20.0, **bad}
         gateway.traffic = (ReleaseTraffic.model_validate({"release": world.book.active.release, **seen}),)

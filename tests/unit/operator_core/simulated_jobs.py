@@ -28,15 +28,17 @@ def run_jobs(world: World, only: str = "") -> None:
         if lacking or found is None or only not in ("", component):
             continue
         if world.encoders_of(found.record.encoder):
-            _end(world, name, job, _work(world, component, release, found))
+            workers = int(job["spec"].get("completions") or 1)
+            _end(world, name, job, _work(world, component, release, found, workers))
 
 
-def _work(world: World, component: str, release: str, found: Collection) -> list[JobReport]:
+def _work(world: World, component: str, release: str, found: Collection, workers: int) -> list[JobReport]:
     """What the job does, and what each of its workers reports."""
     if component == "build":
         # The catalogue goes on changing while it is read.
         found.rows, found.filled = world.documents - 2, True
-        return [report(release, found.rows // 4, id_sets_equal=False, finished_at=world.now)] * 4
+        rows = found.rows // workers
+        return [report(release, rows, id_sets_equal=False, finished_at=world.now)] * workers
     if component == "verify":
         return [_measured(world, release, found)]
     found.rows, found.filled, found.caught_up = world.documents, True, True

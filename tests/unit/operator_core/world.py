@@ -4,12 +4,12 @@ It is a fake of the API server and the data plane as far as a plan can see them,
 seconds. Each step is checked (promises.py) against what is true in the world, not against what was observed.
 """
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import orjson
 from search_operator.act.execute import LEANED_ON
 from search_operator.api.index import SemanticSearchIndex
 from search_operator.decide.plan import plan
@@ -83,11 +83,11 @@ class World:
     @property
     def index(self) -> SemanticSearchIndex:
         """The index as it is now."""
-        return SemanticSearchIndex.parse(copy.deepcopy(self.body))
+        return SemanticSearchIndex.parse(copied(self.body))
 
     def observe(self) -> Observation:
         """The world as the operator sees it now."""
-        children = copy.deepcopy(self.children)
+        children = {key: copied(child) for key, child in self.children.items()}
         pods = tuple(pod_view(p) for p in self.pods.values())
         jobs = [job_view(o, pods, None) for (kind, _), o in sorted(children.items()) if kind == "Job"]
         return Observation(
@@ -407,7 +407,7 @@ class World:
         """Heal, then pass after pass until one plans nothing and says nothing new; returns how many it took."""
         self.heal()
         for number in range(rounds):
-            before = copy.deepcopy(self.body.get("status"))
+            before = self.body.get("status")
             self.approve()
             todo = self.reconcile()
             if self.gone or (not todo.steps and before == self.body["status"] and self.resting):
@@ -434,8 +434,13 @@ def fresh_index(name: str = "products", **spec: Any) -> Object:
     return body
 
 
+def copied(value: Any) -> Any:
+    """A JSON value of one's own, several times as fast as copy.deepcopy."""
+    return orjson.loads(orjson.dumps(value))
+
+
 def _merge(live: Any, wish: Any) -> Any:
     """Server-side apply as far as it matters here: maps are merged, everything else is taken over."""
     if isinstance(live, Mapping) and isinstance(wish, Mapping):
         return {**live, **{k: _merge(live.get(k), v) for k, v in wish.items()}}
-    return copy.deepcopy(wish)
+    return copied(wish)
