@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import random
 import threading
 import time
@@ -55,6 +56,8 @@ class Chaos:
         self.error: Exception | None = None
         self._bed, self._eyes, self._pause = bed, eyes, pause
         self._chance = random.Random(seed)
+        # It logs a traceback of every attempt on a Milvus that we killed.
+        logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="chaos", daemon=True)
         self._kinds: dict[str, Callable[[], Kill | None]] = {
