@@ -33,7 +33,12 @@ GOOD = Verification(
     timed_queries=200,
 )
 JUDGED: dict[str, Any] = {
-    "rollout": {"gates": {"judgedQueries": {"configMapRef": {"name": "judged"}, "maxNdcgDrop": "0.01"}}}
+    "rollout": {
+        "gates": {
+            "judgedQueries": {"configMapRef": {"name": "judged"}, "maxNdcgDrop": "0.01"},
+            "maxP95": "100ms",
+        }
+    }
 }
 ALL = (
     "IdSetsEqual",
