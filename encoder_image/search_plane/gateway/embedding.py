@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import aiohttp
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
 from search_plane.gateway.faults import Unavailable
+from search_plane.gateway.hedging import ExtraBudget, first_good
 from search_plane.release.identity import EncoderIdentity
 
 FINGERPRINT_HEADER = "X-Encoder-Fingerprint"
@@ -22,11 +23,23 @@ _LONGEST_RETRY_AFTER_SECONDS = 30
 class QueryEncoder:
     """Embeds queries through `POST {url}/embed`; an answer that is not this identity's is refused."""
 
-    def __init__(self, url: str, identity: EncoderIdentity, timeout_seconds: float, connections: int) -> None:
+    def __init__(
+        self,
+        url: str,
+        identity: EncoderIdentity,
+        timeout_seconds: float,
+        connections: int,
+        hedge_seconds: float | None = None,
+        on_extra: Callable[[], None] = lambda: None,
+    ) -> None:
+        """A query without an answer after `hedge_seconds` is asked once more; `on_extra` is told of it."""
         self._url = f"{url.rstrip('/')}/embed"
         self._identity = identity
         self._fingerprint = identity.fingerprint()
         self._timeout = timeout_seconds
+        self._hedge = hedge_seconds
+        self._budget = ExtraBudget()
+        self._on_extra = on_extra
         self._calls = itertools.count(1)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=30, ttl_dns_cache=10),
@@ -46,7 +59,10 @@ class QueryEncoder:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout_at(min(until, loop.time() + self._timeout)):
-                status, headers, content = await self._post(body)
+                self._budget.earn()
+                status, headers, content = await first_good(
+                    lambda: self._post(body), self._hedge, self._may_ask_again
+                )
         except TimeoutError:
             raise Unavailable("encoder", "timeout", "the encoder did not answer in time") from None
         except aiohttp.ClientError:
@@ -56,6 +72,12 @@ class QueryEncoder:
         return checked_vector(
             headers.get(FINGERPRINT_HEADER), content, self._fingerprint, self._identity.dimension
         )
+
+    def _may_ask_again(self) -> bool:
+        allowed = self._budget.spend()
+        if allowed:
+            self._on_extra()
+        return allowed
 
     @retry(
         retry=retry_if_exception_type(aiohttp.ClientConnectionError), stop=stop_after_attempt(2), reraise=True

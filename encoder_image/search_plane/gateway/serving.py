@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -45,10 +45,17 @@ class ReleasePath:
             on_extra=lambda kind: metrics.extra_searches.labels(kind).inc(),
         )
         expected = Expected(snapshot.fingerprint, snapshot.encoder.dimension)
-        self.watch = CollectionWatch(self.vectors.collection, self.vectors.wholeness, expected, timeout)
         self.catalogue = Catalogue(snapshot.catalogue, settings.es_timeout_ms / 1000, pool)
+        self.watch = CollectionWatch(
+            self.vectors.collection, self.vectors.wholeness, expected, timeout, self._departed
+        )
         self.encoder = QueryEncoder(
-            snapshot.encoder_url, snapshot.encoder, settings.encoder_timeout_ms / 1000, pool
+            snapshot.encoder_url,
+            snapshot.encoder,
+            settings.encoder_timeout_ms / 1000,
+            pool,
+            settings.encoder_hedge_ms / 1000 or None,
+            on_extra=lambda: metrics.extra_searches.labels("encoder").inc(),
         )
         self.waiting_for: dict[str, str] = dict.fromkeys(_PARTS, "was not asked yet")
         self._settings = settings
@@ -117,6 +124,15 @@ class ReleasePath:
         if not nearest.whole:
             name = self.snapshot.milvus.collection
             raise Unavailable("milvus", "partial", f"Milvus does not see all rows of collection {name}")
+
+    async def _departed(self, ids: Sequence[str]) -> frozenset[str]:
+        """Which of the ids the catalogue no longer has; none while it does not answer."""
+        until = asyncio.get_running_loop().time() + self._settings.es_timeout_ms / 1000
+        try:
+            documents = await self.catalogue.documents(ids, until)
+        except Unavailable:
+            return frozenset()
+        return frozenset(identifier for identifier, document in documents.items() if document is None)
 
     @contextlib.contextmanager
     def in_use(self) -> Iterator["ReleasePath"]:

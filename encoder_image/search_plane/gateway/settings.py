@@ -14,7 +14,8 @@ class Settings(BaseModel):
 
     `*_timeout_ms` are the longest times one query may wait for a dependency, `total_timeout_ms` for all of
     them. Milvus' own is long because its proxy spends most of a deadline on a dead query node before it asks
-    the other replica; `milvus_hedge_ms` is after how long a second, equal search is sent (0: never).
+    the other replica. `encoder_hedge_ms` and `milvus_hedge_ms` are after how long a second, equal request is
+    sent (0: never): another encoder or replica may answer what one that is starting or stopping holds up.
     `probe_seconds` is how often the sentinel rows are looked for. `drain_seconds` is how long a gateway that was
     told to stop goes on serving while it says on /readyz that it is leaving (what the cluster needs to stop
     sending queries); `stop_seconds` is how long queries in flight may then still take.
@@ -25,7 +26,8 @@ class Settings(BaseModel):
     release_file: Path = Path("/etc/search/release/release.json")
     host: str = "0.0.0.0"  # noqa: S104 - a pod's server listens on the pod's address
     port: Annotated[int, Field(ge=0, le=65_535)] = 8080
-    encoder_timeout_ms: Milliseconds = 500
+    encoder_timeout_ms: Milliseconds = 1_000
+    encoder_hedge_ms: Annotated[int, Field(ge=0, le=60_000)] = 200
     milvus_timeout_ms: Milliseconds = 1_500
     milvus_hedge_ms: Annotated[int, Field(ge=0, le=60_000)] = 150
     es_timeout_ms: Milliseconds = 500

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,13 +34,20 @@ class CollectionWatch:
     """Keeps `wholeness` true to what the collection shows. `learned` once it knows what to look for."""
 
     def __init__(
-        self, collection: Collection, wholeness: Wholeness, expected: Expected, timeout_seconds: float
+        self,
+        collection: Collection,
+        wholeness: Wholeness,
+        expected: Expected,
+        timeout_seconds: float,
+        departed: Callable[[Sequence[str]], Awaitable[frozenset[str]]] | None = None,
     ) -> None:
+        """`departed`: which of some ids the catalogue no longer has; none when it can't be asked."""
         self.wholeness = wholeness
         self.learned = False
         self._collection = collection
         self._expected = expected
         self._timeout = timeout_seconds
+        self._departed = departed
         self._sentinels: tuple[Sentinel, ...] = ()
         self._probes = 0
         self._random = np.random.default_rng()
@@ -87,7 +95,9 @@ class CollectionWatch:
                 *(self._collection.vectors(missing, self._deadline()) for _ in range(_READINGS))
             ):
                 stored.update(rows)
-        judgement = judge(self._sentinels, readings, stored, asyncio.get_running_loop().time())
+        absent = [one for one in missing if one not in stored]
+        departed = await self._departed(absent) if absent and self._departed else frozenset[str]()
+        judgement = judge(self._sentinels, readings, stored, asyncio.get_running_loop().time(), departed)
         self._sentinels = judgement.sentinels
         self.wholeness.probed(judgement.whole)
         if self.wholeness.doubtful is not doubted:

@@ -79,15 +79,18 @@ def judge(
     readings: Collection[Collection[str]],
     stored: Mapping[str, NDArray[np.float32]],
     now: float,
+    departed: Collection[str] = (),
 ) -> Judgement:
     """Judges a probe. `readings`: per search the ids it found; `stored`: vectors read by id, of those not found.
+
+    `departed`: those that the catalogue no longer has, which a refresh may well have deleted.
 
     - Found by every search: there.
     - Stored with another vector: changed, watched on with the new one.
     - Found by one search and not by another, or stored but not found: a replica lacks it.
-    - Neither found nor stored: deleted, if it is the only one; of several at once a partial replica is likelier,
-      and they are taken for deleted after SETTLED_SECONDS. A single one that only searches miss is likewise let go
-      then: the graph may not reach it.
+    - Neither found nor stored: deleted, when the catalogue does not have it either, or when it is the only one; of
+      several at once a partial replica is likelier, and they are taken for deleted after SETTLED_SECONDS. A single
+      one that only searches miss is likewise let go then: the graph may not reach it.
     """
     kept: list[Sentinel] = []
     gone: list[Sentinel] = []
@@ -103,6 +106,8 @@ def judge(
             since = now if sentinel.missing_since is None else sentinel.missing_since
             missing = Sentinel(sentinel.id, sentinel.vector, since)
             (gone if vector is None and not any(seen) else unseen).append(missing)
+    left = [one for one in gone if one.id in departed]
+    gone = [one for one in gone if one.id not in departed]
     missing_count = len(gone) + len(unseen)
     if len(gone) > 1:
         gone, settled = _split(gone, now)
@@ -111,7 +116,8 @@ def judge(
     if missing_count == 1 and unseen:
         unseen, unreachable = _split(unseen, now)
         settled += unreachable
-    return Judgement((*kept, *gone, *unseen), whole=not gone and not unseen, dropped=len(settled))
+    dropped = len(settled) + len(left)
+    return Judgement((*kept, *gone, *unseen), whole=not gone and not unseen, dropped=dropped)
 
 
 def _split(missing: list[Sentinel], now: float) -> tuple[list[Sentinel], list[Sentinel]]:

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from pydantic import Field
+
 from search_plane.release.identity import Frozen
 
 TRAFFIC_WINDOW_SECONDS: Final = 60
@@ -37,7 +39,7 @@ class GatewayState(Frozen):
     next: str = ""
     next_revision: str = ""
     prepared: bool = False
-    waiting_for: dict[str, str] = {}
+    waiting_for: dict[str, str] = Field(default_factory=dict)
     leaving: tuple[str, ...] = ()
     draining: bool = False
     traffic: tuple[ReleaseTraffic, ...] = ()

@@ -155,7 +155,7 @@ def _where(
             return State.BUILDING, _job_waits_for("build", found.build)
         if catchup is None or not catchup.succeeded or catchup.attempt < found.attempt:
             return State.CATCHING_UP, _job_waits_for("catch-up", catchup)
-        if not passed(found.gates):
+        if not (passed(found.gates) or _held_up_by_writes(observation, found)):
             return State.VERIFYING, _gates_wait_for(found)
         if rollout.promotion == "Manual" and not first and rollout.approved_release != found.name:
             return State.AWAITING_APPROVAL, f"approval: set spec.rollout.approvedRelease to {found.name}"
@@ -178,6 +178,13 @@ def _cannot_answer(observation: Observation, found: Release) -> str:
 def _holds_back(shortage: Shortage, rollout: Rollout, *, begun: bool) -> bool:
     """Without an encoder of its own nothing goes on; what else is short is known before a build, not amidst one."""
     return shortage.what == "Encoders" or (rollout.capacity_check == "Enforce" and not begun)
+
+
+def _held_up_by_writes(observation: Observation, found: Release) -> bool:
+    """Whether gates that had all passed lack but the index of rows that a refresh has written since."""
+    told = told_release(observation.index, found.name).get("stage")
+    lacking = {gate.name for gate in found.gates if gate.result != "Passed"}
+    return told in (State.AWAITING_APPROVAL, State.SWITCHING) and lacking == {"IndexFinished"}
 
 
 _KINDS: tuple[Component, ...] = ("build", "catchup", "verify")

@@ -76,7 +76,9 @@ def test_refusals_have_a_reason_and_a_time(status: int, header: str, reason: str
     assert (fault.dependency, fault.reason, fault.retry_after) == ("encoder", reason, seconds)
 
 
-def ask(handler: Handler, timeout_seconds: float = 2.0, calls: int = 1) -> list[float]:
+def ask(
+    handler: Handler, timeout_seconds: float = 2.0, calls: int = 1, hedge_seconds: float | None = None
+) -> list[float]:
     """The vector from a fake encoder that behaves as `handler` does, with faults the real one never shows."""
 
     async def run() -> list[float]:
@@ -87,7 +89,8 @@ def ask(handler: Handler, timeout_seconds: float = 2.0, calls: int = 1) -> list[
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         port = runner.addresses[0][1]
-        encoder = QueryEncoder(f"http://127.0.0.1:{port}/", IDENTITY, timeout_seconds, connections=4)
+        url = f"http://127.0.0.1:{port}/"
+        encoder = QueryEncoder(url, IDENTITY, timeout_seconds, connections=4, hedge_seconds=hedge_seconds)
         try:
             for _ in range(calls):
                 vector = await encoder.embed("大米", asyncio.get_running_loop().time() + 5)
@@ -127,6 +130,21 @@ def test_a_broken_connection_is_tried_once_more() -> None:
         return good_answer()
 
     assert ask(handler) == [1, 0, 0, 0]
+    assert count == 2
+
+
+def test_what_one_encoder_holds_up_is_asked_again_meanwhile() -> None:
+    released = asyncio.Event()
+    count = 0
+
+    async def handler(request: web.Request) -> web.Response:
+        nonlocal count
+        count += 1
+        if count == 1:
+            await released.wait()
+        return good_answer()
+
+    assert ask(handler, hedge_seconds=0.02) == [1, 0, 0, 0]
     assert count == 2
 
 

@@ -13,11 +13,11 @@ def test_defaults_are_the_contracts() -> None:
     assert settings.port == 8080
     assert settings.next_file == Path("/etc/search/release/next.json")
     assert (settings.encoder_timeout_ms, settings.milvus_timeout_ms, settings.es_timeout_ms) == (
-        500,
+        1000,
         1500,
         500,
     )
-    assert (settings.milvus_hedge_ms, settings.poll_seconds) == (150, 0.5)
+    assert (settings.encoder_hedge_ms, settings.milvus_hedge_ms, settings.poll_seconds) == (200, 150, 0.5)
     assert settings.total_timeout_ms == 2000
 
 

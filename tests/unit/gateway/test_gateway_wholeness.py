@@ -118,3 +118,13 @@ def test_more_than_k_is_asked_for_and_no_more_than_there_is_is_expected(k: int, 
     # The search is no deeper than without asking for more.
     assert max(ef, depth) == max(ef, k)
     assert wanted_hits(depth, rows) <= rows
+
+
+def test_what_the_catalogue_no_longer_has_is_not_missed() -> None:
+    judgement = judge(SENTINELS, ["ab", "ab"], {}, now=100, departed="cd")
+    assert judgement.whole
+    assert judgement.dropped == 2
+    assert [one.id for one in judgement.sentinels] == ["a", "b"]
+    assert not judge(SENTINELS, ["a", "a"], {}, now=100, departed="c").whole, (
+        "two others are gone unexplained"
+    )
