@@ -178,7 +178,8 @@ class GatewayProcess:
         """Starts it and waits until it answers /healthz."""
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "search_plane", "gateway"],
+                # It ends with the tests, whatever ends them.
+                ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", "search_plane", "gateway"],
                 env={**os.environ, **self._environment},
                 stdout=output,
                 stderr=subprocess.STDOUT,
