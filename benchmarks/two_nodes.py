@@ -172,10 +172,17 @@ def main(rounds: int) -> None:
         ],
         notes={
             "rounds": told,
+            "steps": [
+                f"killed {step.killed:.1f} s, started {step.started:.1f}, back {step.back:.1f}"
+                for step in outages
+            ],
             "rate": RATE,
             "extra_searches": extra,
             "milvus_itself": {**Counter(direct.results)},
             "milvus_itself_means": f"{DIRECT_RATE:g} searches/s straight to Milvus, one request each, same deadline",
+            "failures": {
+                **Counter(str(reply.body.get("error")) for reply in load.replies if reply.status != 200)
+            },
             "unmarked_at": [f"{reply.at:.1f} s: {judge.verdict(reply)}" for reply in shorts[:50]],
             "slow_p99_means": f"searches sent within {AFFECTED_SECONDS:g} s of a node's death or start",
             "shared": "Milvus, Elasticsearch, both encoders, the gateway and the load share the machine's cores",
