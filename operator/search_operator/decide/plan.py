@@ -38,7 +38,7 @@ from search_operator.observe.book import Book
 from search_operator.observe.observation import JobView, Observation
 from search_operator.render.access import access_objects
 from search_operator.render.child import Images, Object
-from search_operator.render.encoder import encoder_objects
+from search_operator.render.encoder import encoder_objects, fleet_name
 from search_operator.render.gateway import active_name, gateway_objects, pointer, pointer_revision
 from search_operator.render.jobs import (
     attempt_job,
@@ -221,13 +221,24 @@ def _garbage(observation: Observation, children: list[Object], now: Rollout) -> 
     # Without the pointer nobody knows whom the rest belongs to.
     if pointer_is_lost(observation):
         return []
+    answering = _answering(observation)
     return [
         DeleteObject(f"no release needs {kind} {name}", kind, name, live["metadata"]["uid"])
         for (kind, name), live in sorted(observation.children.items())
         if (kind, name) not in wanted
+        and (name not in answering or kind == "HorizontalPodAutoscaler")
         and (_controlled(live, observation.index) or _scheduled(live, observation))
         and not live["metadata"].get("deletionTimestamp")
     ]
+
+
+def _answering(observation: Observation) -> set[str]:
+    """Names of encoder fleets that gateways answer with by their own word, whatever the book says.
+
+    Such a fleet stays, but it grows no more.
+    """
+    fingerprints = {gateway.state.fingerprint for gateway in observation.gateways if gateway.state}
+    return {fleet_name(observation.index.name, f) for f in fingerprints if f}
 
 
 def _kept_jobs(observation: Observation, now: Rollout, wished: set[str]) -> set[str]:

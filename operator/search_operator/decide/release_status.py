@@ -26,10 +26,13 @@ def release_statuses(observation: Observation, now: Rollout) -> list[ReleaseStat
         found.append(_candidate(observation, now.candidate, judged=book.candidate.by == "Spec"))
     elif now.active is None:
         found.append(_candidate(observation, now.focus, judged=True))
-    if now.previous and book.previous and not (now.candidate and now.candidate.name == now.previous.name):
-        found.append(_held(observation, now.previous, book.previous))
-    found += [_retiring(observation, release) for release in now.retiring]
+    # A wish that comes back is told as that, though it is retained or on its way out: the API takes each name once.
     told = {status.name for status in found}
+    if now.previous and book.previous and now.previous.name not in told:
+        found.append(_held(observation, now.previous, book.previous))
+        told.add(now.previous.name)
+    found += [_retiring(observation, release) for release in now.retiring if release.name not in told]
+    told |= {release.name for release in now.retiring}
     if now.failure and now.failure.release not in told:
         found.append(_failed(observation, now))
     return found

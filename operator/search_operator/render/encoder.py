@@ -26,7 +26,12 @@ FINGERPRINT_LABEL = "semanticsearch.io/fingerprint"
 
 def encoder_name(index: str, identity: EncoderIdentity) -> str:
     """One Deployment and Service per fingerprint, so that two encoders never hide behind one name."""
-    return f"{index}-encoder-{identity.fingerprint()[7:15]}"
+    return fleet_name(index, identity.fingerprint())
+
+
+def fleet_name(index: str, fingerprint: str) -> str:
+    """The same, where only the fingerprint (sha256:...) is known."""
+    return f"{index}-encoder-{fingerprint[7:15]}"
 
 
 def encoder_url(index: SemanticSearchIndex, identity: EncoderIdentity) -> str:

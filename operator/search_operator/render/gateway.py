@@ -51,9 +51,12 @@ def pointer(
 
 
 def pointer_revision(config_map: Mapping[str, Any]) -> str:
-    """16 hex digits that tell what the pointer makes gateways do."""
+    """16 hex digits that tell one writing of the pointer from another.
+
+    With the book and its times in it: to a release and back again is no old news, and each pod is told of it.
+    """
     data = config_map.get("data", {})
-    return canonical_sha256([data.get(RELEASE_KEY), data.get(NEXT_KEY)])[:16]
+    return canonical_sha256([data.get(key) for key in (RELEASE_KEY, NEXT_KEY, BOOK_KEY)])[:16]
 
 
 def gateway_objects(index: SemanticSearchIndex, images: Images) -> list[Object]:

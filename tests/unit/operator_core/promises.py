@@ -8,7 +8,7 @@ from search_operator.api.status import ConditionType
 from search_operator.decide.cost import allowed_max_replicas
 from search_operator.observe.book import Book, book_in
 from search_operator.render.encoder import encoder_name
-from search_plane.release.record import ReleaseSnapshot
+from search_plane.release.record import ReleaseSnapshot, collection_name
 
 from tests.unit.operator_core.builders import Object
 from tests.unit.operator_core.simulated_gateway import SimulatedGateway, named
@@ -62,15 +62,20 @@ def why_needed(release: str, book: Book, gateways: Mapping[str, SimulatedGateway
 
 
 def check_encoders_go(
-    name: str, index: SemanticSearchIndex, book: Book, gateways: Mapping[str, SimulatedGateway]
+    name: str,
+    index: SemanticSearchIndex,
+    book: Book,
+    gateways: Mapping[str, SimulatedGateway],
+    milvus: SimulatedMilvus,
 ) -> None:
-    """No encoder Deployment goes while a release that queries need stands on it."""
+    """No encoder Deployment goes while a release that queries need, and that has its rows, stands on it."""
     snapshots = [g.current for g in gateways.values() if g.current and not g.down]
     snapshots += [g.following for g in gateways.values() if g.following and not g.down]
     identities = {s.release: s.encoder for s in snapshots}
     identities |= {h.release: h.record.encoder for h in (book.active, book.previous) if h}
     for release, identity in identities.items():
-        if encoder_name(index.name, identity) == name:
+        there = collection_name(index.namespace, index.name, release) in milvus.collections
+        if there and encoder_name(index.name, identity) == name:
             why = why_needed(release, book, gateways)
             assert not why, f"the encoders {name} are deleted, but of {release}: {why}"
 
@@ -85,10 +90,13 @@ def check_bill(index: SemanticSearchIndex, children: Mapping[tuple[str, str], Ob
     assert sum(maxima.values()) <= allowed_max_replicas(index.spec), f"too many encoders: {maxima}"
 
 
-def check_status(body: Mapping[str, Any], said: Mapping[str, Any], *, active_is_whole: bool) -> None:
+def check_status(
+    body: Mapping[str, Any], said: Mapping[str, Any], *, active_is_whole: bool, failed: bool
+) -> None:
     """What holds for every status: all conditions, the generation, and times that move only with the status.
 
-    Ready and Reconciling may be True at once only while a candidate is on its way beside an active release. While
+    Ready and Reconciling may be True at once only while a candidate is on its way beside an active release, or a
+    step that `failed` is tried again. While
     the active release is whole, whatever befalls a candidate, the index is ready.
     """
     generation = body["metadata"]["generation"]
@@ -109,7 +117,7 @@ def check_status(body: Mapping[str, Any], said: Mapping[str, Any], *, active_is_
     roles = [release["role"] for release in said.get("releases", ())]
     assert len({release["name"] for release in said.get("releases", ())}) == len(roles)
     assert len(roles) <= 16, "more releases than the schema takes"
-    if {"Ready", "Reconciling"} <= held:
+    if {"Ready", "Reconciling"} <= held and not failed:
         assert {"Active", "Candidate"} <= set(roles), "ready, yet under way without a candidate"
     if active_is_whole and not deleting:
         ready = next(c for c in said["conditions"] if c["type"] == "Ready")

@@ -28,7 +28,7 @@ def run_jobs(world: World, only: str = "") -> None:
         if lacking or found is None or only not in ("", component):
             continue
         if world.encoders_of(found.record.encoder):
-            workers = int(job["spec"].get("completions") or 1)
+            workers = int(job.get("spec", {}).get("completions") or 1)
             _end(world, name, job, _work(world, component, release, found, workers))
 
 

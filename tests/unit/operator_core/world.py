@@ -151,12 +151,13 @@ class World:
         """Whether the pass was one in which children are not looked at."""
         deleted = "deletionTimestamp" in self.body["metadata"]
         wrote = any(isinstance(s, ApplyObject) and s.target == "/".join(POINTER) for s in todo.steps)
-        return bool(wrote or deleted or self.body["spec"].get("paused"))
+        lost = POINTER not in self.children
+        return bool(wrote or deleted or lost or self.body["spec"].get("paused"))
 
     def _report(self, observation: Observation, outcome: Outcome) -> None:
         said = status(observation, outcome)
         whole = self._active_is_whole(observation) and not outcome.failures
-        check_status(self.body, said, active_is_whole=whole)
+        check_status(self.body, said, active_is_whole=whole, failed=bool(outcome.failures))
         self.body["status"] = said
         again = status(replace(observation, index=self.index), outcome)
         assert again == said, "status() is not idempotent"
@@ -204,7 +205,7 @@ class World:
                 live = self.children.get((kind, name))
                 if live and live["metadata"]["uid"] == uid:
                     if kind == "Deployment" and not deleting:
-                        check_encoders_go(name, self.index, self.book, self.gateways)
+                        check_encoders_go(name, self.index, self.book, self.gateways, self.milvus)
                     self.delete_child((kind, name))
             case NudgeGateway(pod=pod, revision=revision):
                 if pod in self.gateways:
