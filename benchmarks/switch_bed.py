@@ -42,7 +42,7 @@ def index_changes() -> Object:
         "spec": {
             "encoder": {
                 **encoder_spec(BGE_SMALL_ZH_V15),
-                "autoscaling": {"minReplicas": 1, "maxReplicas": 3},
+                "autoscaling": {"minReplicas": 1, "maxReplicas": 2},
             },
             "search": {"replicas": GATEWAYS},
             "refresh": {"parallelism": 1},

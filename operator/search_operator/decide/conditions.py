@@ -219,6 +219,8 @@ def promotable(observation: Observation, now: Rollout) -> Statement:
 
 def _no_candidate(now: Rollout) -> Statement:
     kind = "Promotable"
+    if begun := now.decided.candidate:
+        return Statement(kind, "False", "GatesPending", f"release {begun.release} begins")
     if now.unknown_target:
         kept = now.previous.name if now.previous else "none"
         message = (
@@ -308,6 +310,8 @@ def reconciling(
         return Statement(kind, "False", "Stalled", "")
     if failures:
         return Statement(kind, "True", failures[0].reason, failures[0].message)
+    if now.candidate is None and (begun := now.decided.candidate):
+        return Statement(kind, "True", "Pending", f"release {begun.release} begins")
     if moving := now.candidate or (now.focus if now.active is None else None):
         waiting = f": waiting for {moving.waiting_for}" if moving.waiting_for else ""
         return Statement(kind, "True", moving.state.value, f"release {moving.name}{waiting}")
