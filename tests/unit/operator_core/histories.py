@@ -12,11 +12,12 @@ from search_operator.render.encoder import encoder_name
 from search_plane.release.gateway_state import ReleaseTraffic
 
 from tests.unit.operator_core.builders import INSTALLATION, condition, kstatus
+from tests.unit.operator_core.simulated_index import fresh_index
 from tests.unit.operator_core.simulated_milvus import AWAY
-from tests.unit.operator_core.world import EMPTY, NO_CATALOGUE, POINTER, World, fresh_index
+from tests.unit.operator_core.world import EMPTY, NO_CATALOGUE, POINTER, World
 
 # How many histories each property is tried on; HISTORIES=1000 to try more and to shrink what fails.
-HISTORIES_TRIED = int(os.environ.get("HISTORIES", "25"))
+HISTORIES_TRIED = int(os.environ.get("HISTORIES", "15"))
 THOROUGHLY = settings(
     max_examples=HISTORIES_TRIED,
     deadline=None,
@@ -58,6 +59,14 @@ def fail_next(world: World, number: int) -> None:
     """The next pass, in which every step of one kind fails."""
     world.failing = frozenset({FALLIBLE[number % len(FALLIBLE)]})
     world.reconcile()
+
+
+def refresh(world: World) -> None:
+    """The catalogue grows, and the refresh brings the active and the previous collection up to it."""
+    world.documents += 3
+    for held in (world.book.active, world.book.previous):
+        if held and (found := world.milvus.of_release(held.release)):
+            found.rows = world.documents
 
 
 def silence(world: World, number: int) -> None:
@@ -109,7 +118,7 @@ ACTIONS: dict[str, Callable[[World, int], object]] = {
     "gateways lost": lambda world, _: world.ready_pods("gateway", 0),
     "load ends": lambda world, _: world.load(),
     "job ends": lambda world, _: world.work(),
-    "refresh": lambda world, _: world.refresh(),
+    "refresh": lambda world, _: refresh(world),
     "minutes pass": lambda world, n: world.tick(60 * n + 1),
     "milvus away": set_milvus("problem", AWAY),
     "milvus back": set_milvus("problem", None),

@@ -15,8 +15,9 @@ from tests.unit.operator_core.histories import (
     at_rest,
     live_through,
 )
+from tests.unit.operator_core.simulated_index import fresh_index
 from tests.unit.operator_core.simulated_milvus import AWAY
-from tests.unit.operator_core.world import World, fresh_index
+from tests.unit.operator_core.world import World
 
 
 def test_an_index_becomes_active_by_itself() -> None:

@@ -7,12 +7,10 @@ seconds. Each step is checked (promises.py) against what is true in the world, n
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
 
-import orjson
 from search_operator.act.execute import LEANED_ON
-from search_operator.api.index import SemanticSearchIndex
 from search_operator.decide.plan import plan
+from search_operator.decide.rollout import rollout
 from search_operator.decide.schedule import rfc3339
 from search_operator.decide.status import status
 from search_operator.decide.steps import (
@@ -35,7 +33,7 @@ from search_operator.render.encoder import encoder_name
 from search_plane.release.identity import EncoderIdentity
 from search_plane.release.record import ReleaseSnapshot
 
-from tests.unit.operator_core.builders import INSTALLATION, START, Object, merged, sample
+from tests.unit.operator_core.builders import INSTALLATION, START, Object
 from tests.unit.operator_core.promises import (
     check_bill,
     check_encoders_go,
@@ -44,6 +42,7 @@ from tests.unit.operator_core.promises import (
     why_needed,
 )
 from tests.unit.operator_core.simulated_gateway import SimulatedGateway
+from tests.unit.operator_core.simulated_index import Resource, applied, copied
 from tests.unit.operator_core.simulated_jobs import run_jobs
 from tests.unit.operator_core.simulated_milvus import Collection, SimulatedMilvus, StepFailed
 
@@ -54,11 +53,9 @@ GATEWAY = ("Deployment", "products-gateway")
 
 
 @dataclass
-class World:
+class World(Resource):
     """All that one index can see and change."""
 
-    body: Object = field(default_factory=lambda: fresh_index())
-    now: datetime = START
     children: dict[tuple[str, str], Object] = field(default_factory=dict)
     pods: dict[str, Object] = field(default_factory=dict)
     """Pods of jobs that have ended."""
@@ -72,18 +69,12 @@ class World:
     measures: dict[str, float] = field(default_factory=dict)
     """What a verification measures other than well."""
     failing: frozenset[str] = frozenset()
-    gone: bool = False
     serial: int = 0
     pointer_changed: datetime = START
     last_steps: tuple[Step, ...] = ()
     """Steps of the newest plan."""
 
     # --- what an observer sees -------------------------------------------------------------------------------
-
-    @property
-    def index(self) -> SemanticSearchIndex:
-        """The index as it is now."""
-        return SemanticSearchIndex.parse(copied(self.body))
 
     def observe(self) -> Observation:
         """The world as the operator sees it now."""
@@ -156,8 +147,10 @@ class World:
 
     def _report(self, observation: Observation, outcome: Outcome) -> None:
         said = status(observation, outcome)
-        whole = self._active_is_whole(observation) and not outcome.failures
-        check_status(self.body, said, active_is_whole=whole, failed=bool(outcome.failures))
+        failed, now = bool(outcome.failures), rollout(observation)
+        whole = self._active_is_whole(observation) and not failed
+        begun = now.book.candidate is not None or now.decided.candidate is not None
+        check_status(self.body, said, active_is_whole=whole, failed=failed, begun=begun)
         self.body["status"] = said
         again = status(replace(observation, index=self.index), outcome)
         assert again == said, "status() is not idempotent"
@@ -224,7 +217,7 @@ class World:
             assert wish["kind"] != "Job", f"{key} is applied again, and a Job's pods never change"
         if key == POINTER:
             self._point((live or {}).get("data", {}), wish["data"])
-        self.children[key] = _merge(live or self._new(wish), wish)
+        self.children[key] = applied(live or self._new(wish), wish)
         if key == POINTER and (target := self.collections.get(self.pointed_at)):
             target.was_active = True
 
@@ -328,14 +321,6 @@ class World:
         """Running jobs (of a component) end well, if they find all that they need."""
         run_jobs(self, component)
 
-    def refresh(self) -> None:
-        """The catalogue grows, and the refresh brings the active and the previous collection up to it."""
-        self.documents += 3
-        for held in (self.book.active, self.book.previous):
-            found = self.milvus.of_release(held.release) if held else None
-            if found:
-                found.rows = self.documents
-
     def drop_collections(self) -> None:
         """Somebody drops every collection by hand; a dangling alias stays behind, as old servers have it."""
         self.collections.clear()
@@ -358,24 +343,6 @@ class World:
             self.children[key]["metadata"]["labels"]["app.kubernetes.io/part-of"] = "mine"
 
     # --- what people do --------------------------------------------------------------------------------------
-
-    def set_spec(self, **changes: Any) -> None:
-        """A person edits the spec (a JSON merge patch)."""
-        spec = merged(self.body["spec"], changes)
-        if spec != self.body["spec"]:
-            self.body["spec"] = spec
-            self.body["metadata"]["generation"] += 1
-
-    def ask(self, at: datetime) -> None:
-        """A person asks for a refresh by the annotation."""
-        annotations = self.body["metadata"].setdefault("annotations", {})
-        annotations["semanticsearch.io/refresh-requested-at"] = rfc3339(at)
-
-    def delete_index(self) -> None:
-        """A person deletes the index."""
-        self.body["metadata"].setdefault("deletionTimestamp", rfc3339(self.now))
-        if not self.body["metadata"].get("finalizers"):
-            self.gone = True
 
     def approve(self) -> None:
         """A person lets the candidate that waits for it take over."""
@@ -426,22 +393,3 @@ class World:
         """Whether the status says Ready."""
         told = self.body.get("status", {}).get("conditions", ())
         return any(c["type"] == "Ready" and c["status"] == "True" for c in told)
-
-
-def fresh_index(name: str = "products", **spec: Any) -> Object:
-    """A sample as a person has just applied it: no finalizer, no status."""
-    body = sample(name, **spec)
-    del body["metadata"]["finalizers"]
-    return body
-
-
-def copied(value: Any) -> Any:
-    """A JSON value of one's own, several times as fast as copy.deepcopy."""
-    return orjson.loads(orjson.dumps(value))
-
-
-def _merge(live: Any, wish: Any) -> Any:
-    """Server-side apply as far as it matters here: maps are merged, everything else is taken over."""
-    if isinstance(live, Mapping) and isinstance(wish, Mapping):
-        return {**live, **{k: _merge(live.get(k), v) for k, v in wish.items()}}
-    return copied(wish)
