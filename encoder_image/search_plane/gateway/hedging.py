@@ -1,4 +1,4 @@
-"""Asking twice: a second, equal request when the first is slow, within a budget."""
+"""Asking again: another, equal request when the first is slow, within a budget."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -30,24 +30,32 @@ class ExtraBudget:
         return True
 
 
+# A request and its double may both meet the same dead node; a fourth hardly does.
+MOST_EXTRA = 3
+
+
 async def first_good(
     ask: Callable[[], Coroutine[Any, Any, T]], patience: float | None, may_ask_again: Callable[[], bool]
 ) -> T:
-    """The first answer that is no exception; `ask` is called a second time after `patience` seconds without one.
+    """The first answer that is no exception; while there is none, `ask` is called again, at most MOST_EXTRA times.
 
-    None for patience: never. Raises what the last of the requests raised; those that are not needed are cancelled.
+    The second call comes after `patience` seconds, each later one after twice the wait before it. None for patience:
+    never. Raises what the last of the requests raised; those that are not needed are cancelled.
     """
     running = {asyncio.ensure_future(ask())}
+    extra = 0
     try:
-        done, _ = await asyncio.wait(running, timeout=patience)
-        if not done and may_ask_again():
-            running.add(asyncio.ensure_future(ask()))
         while True:
-            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            wait = patience * 2**extra if patience is not None and extra < MOST_EXTRA else None
+            done, running = await asyncio.wait(running, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
             # All are looked at: asyncio complains of an exception that nobody asked for.
             good = [task for task in done if not task.cancelled() and task.exception() is None]
             if good or not running:
                 return (good or list(done))[0].result()
+            if not done:
+                extra += 1
+                if may_ask_again():
+                    running.add(asyncio.ensure_future(ask()))
     finally:
         for task in running:
             task.cancel()

@@ -17,7 +17,7 @@ from search_plane.release.record import MilvusTarget
 Extra = Literal["hedge", "short", "failed"]
 
 # Pauses in seconds before a search that failed or came back short is tried again.
-_PAUSES = (0.025, 0.05, 0.1)
+_PAUSES = (0.025, 0.05, 0.1, 0.2, 0.4)
 # Reasons of faults that another try may heal: the other replica, or the renewed channel.
 _PASSING = frozenset({"refused", "connection"})
 

@@ -9,13 +9,16 @@ import numpy as np
 
 from search_plane.gateway.collection import Collection
 from search_plane.gateway.faults import Unavailable
-from search_plane.gateway.wholeness import Sentinel, Wholeness, judge
+from search_plane.gateway.wholeness import WHOLE_CLOSE_PROBES, WHOLE_PROBES, Sentinel, Wholeness, judge
 
 log = logging.getLogger(__name__)
 
 SENTINELS = 16
 # Replicas take turns: one request would often see the healthy one only.
 _READINGS = 2
+# After a sign of trouble probes come ten times as often, with more readings: a query node may be about to return.
+_ALARMED_READINGS = 4
+ALARMED_SECONDS = 60.0
 _PROBES_PER_COUNT = 5
 _CHOICES = 4
 # One reading alone may be of a replica that is just returning.
@@ -50,6 +53,7 @@ class CollectionWatch:
         self._departed = departed
         self._sentinels: tuple[Sentinel, ...] = ()
         self._probes = 0
+        self._alarmed_until = 0.0
         self._random = np.random.default_rng()
 
     async def learn(self) -> None:
@@ -68,13 +72,22 @@ class CollectionWatch:
         await self._choose()
         self.learned = True
 
+    def alarm(self) -> None:
+        """A search was slow, failed or came back short: for some time the collection is looked at closely."""
+        self._alarmed_until = asyncio.get_running_loop().time() + ALARMED_SECONDS
+
+    @property
+    def alarmed(self) -> bool:
+        """Whether there was a sign of trouble lately."""
+        return asyncio.get_running_loop().time() < self._alarmed_until
+
     async def run(self, probe_seconds: float) -> None:
         """Probes until cancelled, once it has learned. A probe without an answer proves nothing.
 
         What could not be probed for an unforeseen reason is doubted: a new process would fare no better.
         """
         while True:
-            await asyncio.sleep(probe_seconds)
+            await asyncio.sleep(probe_seconds / 10 if self.alarmed else probe_seconds)
             if self.learned:
                 try:
                     await self.probe()
@@ -87,7 +100,8 @@ class CollectionWatch:
     async def probe(self) -> None:
         """Looks for every sentinel once per reading; now and then counts the rows and fills up the sentinels."""
         doubted = self.wholeness.doubtful
-        readings = await asyncio.gather(*(self._found(self._sentinels) for _ in range(_READINGS)))
+        count = _ALARMED_READINGS if self.alarmed else _READINGS
+        readings = await asyncio.gather(*(self._found(self._sentinels) for _ in range(count)))
         missing = [one.id for one in self._sentinels if not all(one.id in found for found in readings)]
         stored = {}
         if missing:
@@ -99,7 +113,9 @@ class CollectionWatch:
         departed = await self._departed(absent) if absent and self._departed else frozenset[str]()
         judgement = judge(self._sentinels, readings, stored, asyncio.get_running_loop().time(), departed)
         self._sentinels = judgement.sentinels
-        self.wholeness.probed(judgement.whole)
+        if not judgement.whole:
+            self.alarm()
+        self.wholeness.probed(judgement.whole, WHOLE_CLOSE_PROBES if self.alarmed else WHOLE_PROBES)
         if self.wholeness.doubtful is not doubted:
             state = "lacks rows" if self.wholeness.doubtful else "is whole again"
             log.warning(

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 Metric = Literal["COSINE", "IP", "L2"]
 
-# Probes that must have found every sentinel, one after the other, before answers are believed again.
+# Probes that must have found every sentinel, one after the other, before answers are believed again: at the usual pace,
+# and at the close one, where all could by chance be answered by the replica that is whole.
 WHOLE_PROBES: Final = 2
+WHOLE_CLOSE_PROBES: Final = 20
 # A returning query node serves partial rows for 6-12 s (docs/gateway.md); what is missing for longer is gone.
 SETTLED_SECONDS: Final = 15.0
 # Readings whose most is believed; at one per five probes they outlast a returning node's partial rows.
@@ -36,16 +38,17 @@ class Sentinel:
 
 
 class Wholeness:
-    """Doubts answers from the first sign that rows are missing until WHOLE_PROBES probes in a row found all."""
+    """Doubts answers from the first sign that rows are missing until enough probes in a row found all."""
 
     def __init__(self) -> None:
-        self._whole_probes = WHOLE_PROBES
+        self._doubtful = False
+        self._whole_probes = 0
         self._counts: deque[int] = deque(maxlen=_COUNTS)
 
     @property
     def doubtful(self) -> bool:
         """Whether answers may lack rows now."""
-        return self._whole_probes < WHOLE_PROBES
+        return self._doubtful
 
     @property
     def rows(self) -> int:
@@ -53,12 +56,18 @@ class Wholeness:
         return max(self._counts, default=0)
 
     def suspect(self) -> None:
-        """An answer lacked rows."""
+        """Rows were lacking."""
+        self._doubtful = True
         self._whole_probes = 0
 
-    def probed(self, whole: bool) -> None:
-        """A probe found every sentinel, or did not."""
-        self._whole_probes = self._whole_probes + 1 if whole else 0
+    def probed(self, whole: bool, enough: int = WHOLE_PROBES) -> None:
+        """A probe found every sentinel, or did not; `enough` of the first kind in a row end the doubt."""
+        if not whole:
+            self.suspect()
+            return
+        self._whole_probes += 1
+        if self._whole_probes >= enough:
+            self._doubtful = False
 
     def counted(self, rows: int) -> None:
         """A reading of the number of rows."""
