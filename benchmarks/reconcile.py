@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -26,7 +27,7 @@ from kubernetes.aio import client as kubernetes_client
 from kubernetes.aio import config as kubernetes_config
 from search_operator.api.index import SemanticSearchIndex
 from search_operator.decide.plan import Installation, desired_children
-from search_operator.decide.release import situation
+from search_operator.decide.rollout import rollout
 from search_operator.kubernetes_api import LEASE, KubernetesApi, kind_named
 from search_operator.observe.observation import Observation
 from search_operator.render.child import MANAGED_BY, Images
@@ -145,7 +146,9 @@ def _children(body: dict[str, Any]) -> list[dict[str, Any]]:
         {**body, "metadata": {**body["metadata"], "uid": "bench", "generation": 1}}
     )
     observation = Observation(datetime.now(UTC), index)
-    return desired_children(observation, situation(observation), Installation(Images(PLANE_IMAGE), SYSTEM))
+    # What is decided about a fresh index is written first; its children follow from that.
+    begun = replace(observation, book=rollout(observation).decided)
+    return desired_children(begun, rollout(begun), Installation(Images(PLANE_IMAGE), SYSTEM))
 
 
 def _as_floor(child: dict[str, Any]) -> dict[str, Any]:
