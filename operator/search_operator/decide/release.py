@@ -211,7 +211,10 @@ def _attempt(
     if passed(gates):
         rollout = observation.index.spec.rollout
         held_back = rollout.promotion == "Manual" and rollout.approved_release != release
-        return latest if held_back or not _stale(observation, catchup) else latest + 1
+        # Once gateways have been told of it, only the deadline ends the wait for them.
+        announced = told_release(observation.index, release).get("stage") == State.SWITCHING
+        keep = held_back or announced or not _stale(observation, catchup)
+        return latest if keep else latest + 1
     if verify is None or not verify.finished_at or not _believed(observation, verify):
         return latest
     broken = verify.failed or not verify.report or any(gate.result == "Failed" for gate in gates)
@@ -237,7 +240,7 @@ def _provisioning_waits_for(observation: Observation, found: Release, begun: boo
     if not observation.milvus.known:
         waits += [] if begun else ["Milvus"]
     elif collection is None and (holders := gateways_on(observation, found.name)):
-        waits.append(f"the gateways to let go of the lost collection: {', '.join(holders)}")
+        waits.append(f"gateways to say that they don't use its collection: {', '.join(holders)}")
     elif collection is None or not collection.indexed:
         waits.append("the collection")
     elif not collection.loaded or (collection.replicas != replicas and not begun):

@@ -29,12 +29,19 @@ def next_book(observation: Observation, book: Book, candidate: Release | None, w
     """The book as it should be from now on; the same one when nothing changes its part."""
     if active_collection_is_missing(observation, book):
         return _lost(observation, book) if gone_is_confirmed(observation) else book
-    decided = _watched(observation, _expired(observation, book))
+    decided = _forgiven(_watched(observation, _expired(observation, book)), wanted)
     decided = _aimed(observation, decided, wanted)
     # What was found out about the candidate holds only while it still is the candidate.
     if candidate and decided.candidate == book.candidate:
         decided = _moved(observation, decided, candidate)
     return _swept(observation, decided)
+
+
+def _forgiven(book: Book, wanted: ReleaseRecord) -> Book:
+    """A failure counts as long as the release is asked for, or still answers; asked for anew, it may try anew."""
+    concerned = {wanted.release, book.active.release if book.active else ""}
+    left = tuple(failure for failure in book.failed if failure.release in concerned)
+    return book if left == book.failed else book.model_copy(update={"failed": left})
 
 
 def _lost(observation: Observation, book: Book) -> Book:

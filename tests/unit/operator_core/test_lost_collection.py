@@ -22,7 +22,7 @@ def test_a_lost_collection_is_made_anew_only_when_no_gateway_may_query_it() -> N
     assert world.pointed_at == ""
     assert world.collections == {}
     (release,) = world.body["status"]["releases"]
-    assert "the gateways to let go of the lost collection" in release["waitingFor"]
+    assert "gateways to say that they don't use its collection" in release["waitingFor"]
     gateway.silent = False
     world.reconcile()
     assert world.collections == {}, "it says that it still answers from the old one"

@@ -173,8 +173,7 @@ def test_a_state_that_lasts_too_long_fails_the_candidate_and_not_the_index(state
     assert [r["name"] for r in world.body["status"]["releases"] if r["role"] == "Failed"] == [coming]
 
 
-def test_a_switch_that_waits_too_long_for_a_gateway_is_caught_up_again_first() -> None:
-    """The 15 minutes that a catch-up counts for are over before those of the switch are."""
+def test_a_switch_that_waits_too_long_for_a_gateway_fails_the_candidate() -> None:
     world = active_index()
     before, coming, _ = parts(world)
     until(world, State.VERIFYING)
@@ -182,11 +181,32 @@ def test_a_switch_that_waits_too_long_for_a_gateway_is_caught_up_again_first() -
         gateway.silent = True
     until(world, State.SWITCHING)
     assert "to answer" in candidate(world).waiting_for
-    world.tick(FRESH.total_seconds() + 60)
-    assert (candidate(world).state, candidate(world).attempt) == (State.CATCHING_UP, 2)
-    assert parts(world)[:2] == (before, coming)
+    world.reconcile()
+    world.tick(DEADLINES[State.SWITCHING].total_seconds() - 60)
+    assert (candidate(world).state, candidate(world).attempt) == (State.SWITCHING, 1)
+    world.tick(120)
+    world.reconcile()
+    assert parts(world) == (before, "", "")
+    failure = world.book.failure_of(coming)
+    assert failure is not None
+    assert failure.reason == "DeadlineExceeded"
+
+
+def test_a_failure_is_forgotten_when_the_spec_asks_for_another_release() -> None:
+    world = active_index()
+    before, coming, _ = parts(world)
+    until(world, State.BUILDING)
+    world.tick(DEADLINES[State.BUILDING].total_seconds() + 60)
+    world.reconcile()
+    assert world.book.failure_of(coming) is not None
+    other = world.body["spec"]["encoder"].get("precision")
+    world.set_spec(encoder={"precision": "int8"})
+    world.reconcile()
+    assert world.book.failure_of(coming) is None
+    world.set_spec(encoder={"precision": other})
     world.settle()
-    assert parts(world) == (coming, "", before)
+    assert parts(world)[0] == coming
+    assert before != coming
 
 
 def test_nothing_is_given_up_while_nothing_answers() -> None:
