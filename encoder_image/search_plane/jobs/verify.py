@@ -6,8 +6,9 @@ the job; that the active release's are leaves only the comparisons out.
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -48,6 +49,9 @@ _SCAN_RESTARTS = 3
 _FRESH_SHARE = 0.1
 _INDEX_POLL_SECONDS = 1.0
 
+# Fewer give no percentile.
+_FEWEST_QUERIES = 50
+
 log = logging.getLogger(__name__)
 
 
@@ -64,6 +68,16 @@ class SampleSizes:
     recall_queries: int = 100
     recall_rows: int = 20_000
     index_wait: float = 120.0
+
+    def for_rows(self, rows: int) -> "SampleSizes":
+        """Fewer queries for a small collection, whose rows they would ask for again and again."""
+        enough = max(_FEWEST_QUERIES, rows // 10)
+        return replace(
+            self,
+            queries=min(self.queries, enough),
+            timed_queries=min(self.timed_queries, enough),
+            recall_queries=min(self.recall_queries, enough),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +129,6 @@ class Verifier:
     async def run(self) -> Verification:
         """Measures. Raises JobFailed when the candidate's encoder, Milvus or the catalogue is away."""
         measures: list[tuple[Callable[[], Awaitable[None]], tuple[str, ...]]] = [
-            (self._count, ("rows",)),
             (self._compare_rows, ("missing", "extra", "stale")),
             (self._read_judged, ()),
             (self._compare_vectors, ("vectors_match",)),
@@ -130,13 +143,18 @@ class Verifier:
         ]
         self._board.begin_pass("Measuring", len(measures) + len(compared))
         await self._here.check()
+        self._found["rows"] = rows = await least_count(self._here.collection)
+        self._sizes = self._sizes.for_rows(rows)
         self._documents = await self._random(max(self._sizes.queries, self._sizes.vectors))
         for measure, fields in measures:
+            began = time.monotonic()
             try:
                 await measure()
             except NotMeasurable as reason:
                 self._lacks(fields, str(reason))
             self._settle(fields)
+            took = round(time.monotonic() - began, 2)
+            log.info("measured", extra={"measure": measure.__name__.strip("_"), "seconds": took})
         for compare, fields in compared:
             try:
                 if isinstance(self._active, str):
@@ -147,9 +165,6 @@ class Verifier:
             self._settle(fields)
         self._note_encoder()
         return Verification(**self._found, why=self._why)
-
-    async def _count(self) -> None:
-        self._found["rows"] = await least_count(self._here.collection)
 
     async def _compare_rows(self) -> None:
         async def is_refused(text: Rendered) -> bool:
