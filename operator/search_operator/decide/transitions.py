@@ -16,7 +16,7 @@ from search_operator.decide.release import (
     told_release,
 )
 from search_operator.decide.schedule import requested_at
-from search_operator.decide.watch import breach
+from search_operator.decide.watch import breach, traffic_of
 from search_operator.observe.book import FAILURES_KEPT, Book, FailedRelease, Held
 from search_operator.observe.observation import Observation
 
@@ -74,7 +74,7 @@ def _watched(observation: Observation, book: Book) -> Book:
     active, kept = book.active, book.previous
     if active is None or kept is None or active.by != "Spec" or _broke_its_watch(book, active):
         return book
-    broke = breach(observation, active.release, active.since)
+    broke = breach(observation, active.release, active.since, kept.traffic)
     return _failed(book, active.release, observation.now, broke.reason, broke.message) if broke else book
 
 
@@ -145,7 +145,8 @@ def _committed(observation: Observation, book: Book, held: Held) -> Book:
     displaced = book.previous
     if before:
         until = now + duration_of(observation.index.spec.rollout.retain)
-        update["previous"] = Held(record=before.record, since=now, by=held.by, until=until)
+        seen = traffic_of(observation.gateways, before.release)
+        update["previous"] = Held(record=before.record, since=now, by=held.by, until=until, traffic=seen)
     elif displaced and displaced.release == held.release:
         update["previous"] = None
     book = book.model_copy(update=update)

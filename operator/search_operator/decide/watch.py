@@ -14,6 +14,8 @@ from search_operator.observe.observation import GatewayView, Observation
 FEWEST_QUERIES = 100
 # Ten times what an availability of 99.9 % lets fail: an outage of seconds must not take a good release back.
 MOST_FAILED = 0.01
+# By how much a new release must be worse than one that broke the thresholds itself; a p95 is known to 10 %.
+WORSE = 1.25
 # The first queries on new connections, caches and autoscalers are not the release's.
 SETTLE = timedelta(seconds=20)
 
@@ -38,7 +40,9 @@ def traffic_of(gateways: Iterable[GatewayView], release: str) -> ReleaseTraffic:
     )
 
 
-def breach(observation: Observation, release: str, since: datetime) -> Breach | None:
+def breach(
+    observation: Observation, release: str, since: datetime, before: ReleaseTraffic | None = None
+) -> Breach | None:
     """What the answers since the switch break, if anything; nothing is judged while a store is known to be away."""
     spec = observation.index.spec
     age = observation.now - since
@@ -46,25 +50,33 @@ def breach(observation: Observation, release: str, since: datetime) -> Breach | 
         return None
     if observation.milvus.problem or observation.catalogue.problem:
         return None
-    return judge(traffic_of(observation.gateways, release), spec)
+    return judge(traffic_of(observation.gateways, release), spec, before)
 
 
-def judge(traffic: ReleaseTraffic, spec: Spec) -> Breach | None:
-    """Whether a minute's traffic of a release breaks what its gates promised."""
+def judge(traffic: ReleaseTraffic, spec: Spec, before: ReleaseTraffic | None = None) -> Breach | None:
+    """Whether a minute's traffic of a release breaks what its gates promised.
+
+    `before`: the replaced release's last minute. What was as bad then is not the new release's fault.
+    """
     gates = spec.rollout.gates
     if traffic.queries < FEWEST_QUERIES:
         return None
-    failed, empty = traffic.failed / traffic.queries, traffic.empty / traffic.queries
-    if failed > MOST_FAILED:
+    known = before if before and before.queries >= FEWEST_QUERIES else ReleaseTraffic(release="")
+    failed, empty = _share(traffic.failed, traffic), _share(traffic.empty, traffic)
+    if failed > max(MOST_FAILED, WORSE * _share(known.failed, known)):
         return Breach(
             "QueriesFail", f"{failed:.1%} of {traffic.queries:,} queries failed, above {MOST_FAILED:.1%}"
         )
     most_empty = float(gates.max_zero_result_rate)
-    if empty > most_empty:
+    if empty > max(most_empty, WORSE * _share(known.empty, known)):
         message = f"{empty:.1%} of {traffic.queries:,} queries had no hit, above gates.maxZeroResultRate"
         return Breach("ZeroResults", f"{message} {most_empty:.1%}")
-    slowest = duration_of(gates.max_p95).total_seconds() * 1000
+    slowest = max(duration_of(gates.max_p95).total_seconds() * 1000, WORSE * (known.p95_ms or 0.0))
     if traffic.p95_ms is not None and traffic.p95_ms > slowest:
         message = f"p95 of {traffic.queries:,} queries is {traffic.p95_ms:.0f} ms"
         return Breach("TooSlow", f"{message}, above gates.maxP95 {gates.max_p95}")
     return None
+
+
+def _share(part: int, traffic: ReleaseTraffic) -> float:
+    return part / traffic.queries if traffic.queries else 0.0

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import orjson
 from pydantic import ValidationError
+from search_plane.release.gateway_state import ReleaseTraffic
 from search_plane.release.identity import Frozen
 from search_plane.release.record import ReleaseRecord
 
@@ -17,12 +18,16 @@ FAILURES_KEPT = 8
 
 
 class Held(Frozen):
-    """A release in its part: `since` when, `by` what it came to it, and `until` when the previous one is retained."""
+    """A release in its part: `since` when, `by` what it came to it, and `until` when the previous one is retained.
+
+    `traffic` is what gateways saw of the previous release in the minute before it was replaced.
+    """
 
     record: ReleaseRecord
     since: datetime
     by: Literal["Spec", "Rollback", "Watch", "Loss"] = "Spec"
     until: datetime | None = None
+    traffic: ReleaseTraffic | None = None
 
     @property
     def release(self) -> str:

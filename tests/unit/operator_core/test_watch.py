@@ -49,6 +49,24 @@ def test_what_breaks_a_switch(seen: dict[str, Any], reason: str, said: str) -> N
     assert said in (found.message if found else "")
 
 
+@pytest.mark.parametrize(
+    ("seen", "before", "broken"),
+    [
+        ({"p95_ms": 150.0}, {"p95_ms": 140.0}, False),
+        ({"p95_ms": 180.0}, {"p95_ms": 140.0}, True),
+        ({"p95_ms": 150.0}, {"p95_ms": 140.0, "queries": FEWEST_QUERIES - 1}, True),
+        ({"failed": 30}, {"failed": 30}, False),
+        ({"failed": 40}, {"failed": 30}, True),
+        ({"empty": 80}, {"empty": 70}, False),
+        ({"empty": 90}, {"empty": 70}, True),
+    ],
+)
+def test_what_was_as_bad_before_is_not_the_new_releases_fault(
+    seen: dict[str, Any], before: dict[str, Any], broken: bool
+) -> None:
+    assert (judge(traffic(**seen), SPEC, traffic(**before)) is not None) is broken
+
+
 def test_the_thresholds_are_the_gates_own() -> None:
     strict = index(rollout={"gates": {"maxZeroResultRate": "0", "maxP95": "10ms"}}).spec
     assert judge(traffic(empty=1), strict) is not None
