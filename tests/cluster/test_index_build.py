@@ -15,7 +15,7 @@ from tests.cluster.index_bed import CATALOGUE_PREFIX, NAMESPACE, READY_SECONDS, 
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
-PRODUCTS = 900
+PRODUCTS = 600
 # A third of a core, so that there is a middle of the build to hit.
 SLOW = {
     "spec": {
