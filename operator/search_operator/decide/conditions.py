@@ -247,7 +247,7 @@ def _no_candidate(now: Rollout) -> Statement:
 def within_budget(observation: Observation, now: Rollout) -> Statement:
     """The declared fleet stays under the monthly cap."""
     kind, spec = "WithinBudget", observation.index.spec
-    money = bill(spec, now.focus.encoders_desired)
+    money = bill(spec, now.encoders)
     if money is None or spec.cost is None:
         return Statement(
             kind, "Unknown", "NoPrices", "spec.cost.prices is not given, so the bill is not known"

@@ -197,7 +197,7 @@ def _capacity(observation: Observation, now: Rollout) -> CapacityStatus | None:
 
 def _cost(observation: Observation, now: Rollout) -> CostStatus | None:
     spec = observation.index.spec
-    money = bill(spec, now.focus.encoders_desired)
+    money = bill(spec, now.encoders)
     if money is None or spec.cost is None or spec.cost.prices is None:
         return None
     return CostStatus(
@@ -212,7 +212,7 @@ def _cost(observation: Observation, now: Rollout) -> CostStatus | None:
 
 def _summary(observation: Observation, now: Rollout) -> Summary:
     focus, candidate = now.focus, now.candidate
-    money = bill(observation.index.spec, focus.encoders_desired)
+    money = bill(observation.index.spec, now.encoders)
     rows = focus.collection.rows if focus.collection else None
     return Summary(
         release=focus.name,
@@ -234,7 +234,7 @@ def _how_far(release: Release, now: datetime) -> str:
 
 def _short_progress(progress: JobProgress | None, now: datetime) -> str:
     """`58%` of the first pass, `check 58%` of a later one, which starts again at 0; empty when there is none."""
-    if progress is None or not progress.total:
+    if progress is None or not progress.total or progress.phase not in ("Scanning", "Reconciling"):
         return ""
     percent = f"{build_progress(progress, now).percent}%"
     return percent if progress.phase == "Scanning" else f"check {percent}"
