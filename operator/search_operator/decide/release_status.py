@@ -70,7 +70,9 @@ def _candidate(observation: Observation, release: Release, *, judged: bool) -> R
             "deadline": rfc3339(datetime.fromisoformat(since) + limit)
             if limit and judged and observation.book.active
             else None,
-            "progress": dump(build_progress(job.progress if job else None, observation.now)) if job else None,
+            "progress": dump(build_progress(job.progress, observation.now))
+            if job and job.progress and job.progress.total
+            else None,
             "build": _built(release) or told.get("build"),
             "gates": [dump(_gate(gate)) for gate in release.gates] if judged else told.get("gates", ()),
         }

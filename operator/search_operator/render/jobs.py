@@ -166,7 +166,7 @@ def _job_spec(
             "imagePullPolicy": images.pull_policy,
             "args": ["job", kind],
             "env": environment({"RELEASE_FILE": f"{RELEASE_DIR}/release.json", **(more_environment or {})}),
-            "resources": {"requests": {"cpu": "500m", "memory": "256Mi"}, "limits": {"memory": "2Gi"}},
+            "resources": {"requests": {"cpu": "250m", "memory": "256Mi"}, "limits": {"memory": "2Gi"}},
             "terminationMessagePolicy": "File",
             "volumeMounts": mounts,
         }
