@@ -1,14 +1,16 @@
-"""What every job's process does alike: JSON logs, an end on SIGTERM, the report as the termination message."""
+"""What every job's process does alike: settings, JSON logs, an end on SIGTERM, the report as the termination message."""
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections.abc import Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
+from pydantic import BaseModel, PositiveFloat
 from pythonjsonlogger.json import JsonFormatter
 
 from search_plane.release.report import JobReport, Reason
@@ -16,6 +18,22 @@ from search_plane.release.report import JobReport, Reason
 T = TypeVar("T")
 
 log = logging.getLogger("search_plane.jobs")
+
+
+class ProcessSettings(BaseModel):
+    """What the environment says to every job, by the upper-case names of these fields. Seconds."""
+
+    release_file: Path = Path("/etc/search/release/release.json")
+    report_file: Path = Path("/dev/termination-log")
+    host: str = "0.0.0.0"  # noqa: S104  the kubelet and the operator ask from outside the pod
+    port: int = 8080
+    patience_seconds: PositiveFloat = 300.0
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """Raises pydantic's ValidationError for a value that does not fit."""
+        named = {name: os.environ.get(name.upper()) for name in cls.model_fields}
+        return cls.model_validate({name: value for name, value in named.items() if value})
 
 
 def log_json() -> None:

@@ -6,16 +6,22 @@ import logging
 import os
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Literal, Self
 
 import uvloop
-from pydantic import BaseModel, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import NonNegativeInt, PositiveInt, ValidationError, model_validator
 
 from search_plane.jobs.collection import ReleaseCollection
 from search_plane.jobs.embedding import EncoderClient
 from search_plane.jobs.failure import JobFailed
-from search_plane.jobs.job_process import failed, log_json, one_line, until_terminated, write_report
+from search_plane.jobs.job_process import (
+    ProcessSettings,
+    failed,
+    log_json,
+    one_line,
+    until_terminated,
+    write_report,
+)
 from search_plane.jobs.progress import ProgressBoard
 from search_plane.jobs.rendering import Renderer
 from search_plane.jobs.reuse import Donors
@@ -41,23 +47,18 @@ _DONOR_PATIENCE = 5.0
 log = logging.getLogger("search_plane.jobs")
 
 
-class JobSettings(BaseModel):
+class JobSettings(ProcessSettings):
     """What the environment says, by the upper-case names of these fields. Seconds, rows, texts.
 
     A build does slice `job_completion_index` (which Kubernetes sets in an indexed Job) of `slices`; catch-up and
     refresh do all.
     """
 
-    release_file: Path = Path("/etc/search/release/release.json")
-    report_file: Path = Path("/dev/termination-log")
-    host: str = "0.0.0.0"  # noqa: S104  the kubelet and the operator ask from outside the pod
-    port: int = 8080
     # A look-up in Milvus costs less a row the more rows it asks for, up to about this many.
     batch_rows: PositiveInt = 2000
     embed_batch: PositiveInt = 32
     embed_requests: PositiveInt = 8
     upsert_rows: PositiveInt = 512
-    patience_seconds: PositiveFloat = 300.0
     slices: PositiveInt = 1
     job_completion_index: NonNegativeInt = 0
 
@@ -70,12 +71,6 @@ class JobSettings(BaseModel):
     def _slice_exists(self) -> Self:
         Slice(self.job_completion_index, self.slices)
         return self
-
-    @classmethod
-    def from_environment(cls) -> "JobSettings":
-        """Raises pydantic's ValidationError for a value that does not fit."""
-        named = {name: os.environ.get(name.upper()) for name in cls.model_fields}
-        return cls.model_validate({name: value for name, value in named.items() if value})
 
 
 def main(kind: Kind) -> int:

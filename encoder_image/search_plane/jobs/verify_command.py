@@ -10,11 +10,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import uvloop
-from pydantic import BaseModel, PositiveFloat, PositiveInt, ValidationError
+from pydantic import PositiveFloat, PositiveInt, ValidationError
 
 from search_plane.jobs.embedding import EncoderClient
 from search_plane.jobs.failure import JobFailed
-from search_plane.jobs.job_process import failed, log_json, one_line, until_terminated, write_report
+from search_plane.jobs.job_process import (
+    ProcessSettings,
+    failed,
+    log_json,
+    one_line,
+    until_terminated,
+    write_report,
+)
 from search_plane.jobs.progress import ProgressBoard
 from search_plane.jobs.rendering import Renderer
 from search_plane.jobs.status_server import served
@@ -42,29 +49,18 @@ _REASON_BYTES = 120
 log = logging.getLogger("search_plane.jobs")
 
 
-class VerifySettings(BaseModel):
+class VerifySettings(ProcessSettings):
     """What the environment says, by the upper-case names of these fields. Seconds, rows, queries."""
 
-    release_file: Path = Path("/etc/search/release/release.json")
     active_file: Path = Path("/etc/search/release/active.json")
     judged_file: Path = Path("/etc/search/judged/judged.jsonl")
-    report_file: Path = Path("/dev/termination-log")
-    host: str = "0.0.0.0"  # noqa: S104  the kubelet and the operator ask from outside the pod
-    port: int = 8080
     batch_rows: PositiveInt = 1000
-    patience_seconds: PositiveFloat = 300.0
     vectors_checked: PositiveInt = 64
     sample_queries: PositiveInt = 200
     timed_queries: PositiveInt = 200
     recall_queries: PositiveInt = 100
     recall_rows: PositiveInt = 20_000
     index_wait_seconds: PositiveFloat = 120.0
-
-    @classmethod
-    def from_environment(cls) -> "VerifySettings":
-        """Raises pydantic's ValidationError for a value that does not fit."""
-        named = {name: os.environ.get(name.upper()) for name in cls.model_fields}
-        return cls.model_validate({name: value for name, value in named.items() if value})
 
     @property
     def sizes(self) -> SampleSizes:
