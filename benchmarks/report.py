@@ -56,16 +56,7 @@ class Row(BaseModel):
         """A row with its ratio; `better` says on which side of the goal the ratio should be."""
         ratio = ours / limit
         met = None if goal is None else (ratio >= goal if better == "higher" else ratio <= goal)
-        return cls(
-            name=name,
-            ours=round(ours, 3),
-            against=against,
-            limit=round(limit, 3),
-            ratio=round(ratio, 4),
-            unit=unit,
-            goal=goal,
-            met=met,
-        )
+        return cls._rounded(name, ours, against, limit, ratio, unit, goal, met)
 
     @classmethod
     def at_most(cls, name: str, ours: float, most: float, *, unit: str = "") -> "Row":
@@ -82,6 +73,20 @@ class Row(BaseModel):
         # There is no ratio to nothing; the figure itself says how far off it is.
         ratio = ours / limit if limit else ours
         goal = 1.0 if limit else 0.0
+        return cls._rounded(name, ours, against, limit, ratio, unit, goal, met)
+
+    @classmethod
+    def _rounded(
+        cls,
+        name: str,
+        ours: float,
+        against: str,
+        limit: float,
+        ratio: float,
+        unit: str,
+        goal: float | None,
+        met: bool | None,
+    ) -> "Row":
         return cls(
             name=name,
             ours=round(ours, 3),

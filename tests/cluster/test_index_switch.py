@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 
 from demo.index_status import condition, is_ready
 from demo.parts import OLDER_WEIGHTS_IMAGE
-from tests.cluster.index_bed import CATALOGUE_PREFIX, Bed, Object
+from tests.cluster.index_bed import CATALOGUE_PREFIX, Bed, Object, eventually
 from tests.cluster.query_load import constant_queries
 from tests.testbed.weights.bge import BGE_SMALL_ZH, BGE_SMALL_ZH_DIGEST
 
@@ -75,7 +74,7 @@ def test_another_encoder_takes_over_without_a_failed_query(bed: Bed, switched: s
         index = bed.await_ready(switched)
         after = active(index)
         bed.follow(switched, moved_to(after), "all gateways on it", 30)
-        time.sleep(1)
+        eventually(lambda: load.releases()[after], "an answer from the new release", 10)
     assert after != before
     assert load.failed == []
     assert set(load.releases()) == {before, after}

@@ -192,31 +192,47 @@ def vectors_match(verify: JobView | None, precision: Literal["fp32", "fp16", "in
 def recall_at_k(verify: JobView | None, least: str) -> Gate:
     """HNSW finds nearly what brute force finds. `least` is gates.minRecallAtK."""
 
-    def judge(found: Verification) -> tuple[str, str]:
-        recall = found.recall or 0.0
-        if recall >= float(decimal_of(least)):
-            return f"{recall:.4f}", ""
-        return f"{recall:.4f}", (
+    return _at_least(
+        "RecallAtK",
+        "recall",
+        verify,
+        least,
+        lambda found, recall: (
             f"recall of the first {found.recall_k} hits is {recall:.4f}, below gates.minRecallAtK {least}; "
             "raise index.m, index.efConstruction or search.ef"
-        )
-
-    return _judged("RecallAtK", f">= {least}", verify, ("recall",), judge)
+        ),
+    )
 
 
 def overlap_at_10(verify: JobView | None, least: str) -> Gate:
     """With the same encoder, the first ten hits are nearly the active release's. `least` is gates.minOverlapAt10."""
 
-    def judge(found: Verification) -> tuple[str, str]:
-        overlap = found.overlap or 0.0
-        if overlap >= float(decimal_of(least)):
-            return f"{overlap:.4f}", ""
-        return f"{overlap:.4f}", (
+    return _at_least(
+        "OverlapAt10",
+        "overlap",
+        verify,
+        least,
+        lambda _, overlap: (
             f"only {overlap:.1%} of the first ten hits are the active release's, below gates.minOverlapAt10 {least}; "
             "compare the two collections"
-        )
+        ),
+    )
 
-    return _judged("OverlapAt10", f">= {least}", verify, ("overlap",), judge)
+
+def _at_least(
+    name: str,
+    field: Literal["recall", "overlap"],
+    verify: JobView | None,
+    least: str,
+    why: Callable[[Verification, float], str],
+) -> Gate:
+    """A measured share that must reach a threshold of the spec; `why` tells of one that does not."""
+
+    def judge(found: Verification) -> tuple[str, str]:
+        share = getattr(found, field) or 0.0
+        return f"{share:.4f}", "" if share >= float(decimal_of(least)) else why(found, share)
+
+    return _judged(name, f">= {least}", verify, (field,), judge)
 
 
 def judged_queries(verify: JobView | None, asked: JudgedQueries, has_active: bool) -> Gate:

@@ -94,8 +94,7 @@ class Release:
 
 def plain_release(observation: Observation, record: ReleaseRecord, state: State) -> Release:
     """A release that is not on its way: active, previous or retiring."""
-    index = observation.index
-    name = collection_name(index.namespace, index.name, record.release)
+    name = collection_name(record.namespace, record.index, record.release)
     ready, desired = encoder_counts(observation, record)
     build = newest_job(observation, "build", record.release)
     return Release(record, state, name, observation.milvus.collection(name), ready, desired, build=build)
@@ -225,12 +224,8 @@ def _believed(observation: Observation, job: JobView) -> bool:
     return observation.now - datetime.fromisoformat(job.finished_at) >= BELIEVE_AFTER
 
 
-def _stale(observation: Observation, catchup: JobView | None) -> bool:
-    return (
-        catchup is not None
-        and bool(catchup.finished_at)
-        and observation.now - datetime.fromisoformat(catchup.finished_at) > FRESH
-    )
+def _stale(observation: Observation, catchup: JobView) -> bool:
+    return observation.now - datetime.fromisoformat(catchup.finished_at) > FRESH
 
 
 def _provisioning_waits_for(observation: Observation, found: Release, begun: bool) -> str:
@@ -301,7 +296,7 @@ def begun_since(job: JobView, since: datetime) -> bool:
 
 
 def encoder_counts(observation: Observation, record: ReleaseRecord) -> tuple[int, int]:
-    """(ready, desired) encoder pods; desired is at least the autoscaler's minimum."""
+    """(ready, desired) encoder pods; desired is the autoscaler's minimum while there is no Deployment."""
     minimum = observation.index.spec.encoder.autoscaling.min_replicas
     deployment = observation.child("Deployment", encoder_name(observation.index.name, record.encoder))
     if deployment is None:
@@ -312,8 +307,7 @@ def encoder_counts(observation: Observation, record: ReleaseRecord) -> tuple[int
 
 def collection_of(observation: Observation, record: ReleaseRecord) -> CollectionView | None:
     """The release's collection as Milvus has it."""
-    index = observation.index
-    return observation.milvus.collection(collection_name(index.namespace, index.name, record.release))
+    return observation.milvus.collection(collection_name(record.namespace, record.index, record.release))
 
 
 def gateways_on(observation: Observation, release: str) -> list[str]:

@@ -1,8 +1,9 @@
 """What a candidate needs beside the active release, and what of it is lacking."""
 
-from search_plane.release.record import ReleaseRecord, collection_name
+from search_plane.release.record import ReleaseRecord
 
 from search_operator.decide.capacity import Fleet, Need, Shortage, fleets, need, room
+from search_operator.decide.release import collection_of
 from search_operator.observe.book import Book
 from search_operator.observe.observation import Observation
 from search_operator.render.encoder import encoder_name
@@ -48,6 +49,5 @@ def _placed(observation: Observation, record: ReleaseRecord) -> int:
 
 
 def _rows(observation: Observation, record: ReleaseRecord) -> int:
-    name = collection_name(record.namespace, record.index, record.release)
-    seen = observation.milvus.collection(name)
+    seen = collection_of(observation, record)
     return (seen.rows or 0) if seen else 0
