@@ -13,7 +13,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, normalizers
 
-from benchmarks.switch_log import CATALOGUE_AWAY, LESS_THAN_WHOLE, Answers, K, sku_name
+from benchmarks.switch_log import BY_WORDS, CATALOGUE_AWAY, LESS_THAN_WHOLE, Answers, K, sku_name
 from benchmarks.switch_writes import History, Version
 from tests.testbed.weights.published import PublishedWeights
 
@@ -87,6 +87,8 @@ class Verdict:
     - `resurrected`: holds a product that was deleted longer ago than DELETE_SECONDS, although the catalogue was asked.
     - `degraded`: marked so; `doubted` of them for something else than the catalogue; `degraded_deleted` of them hold a
       deleted product, for nobody could ask.
+    - `by_words`: marked as found by the query's words only, for the encoder or Milvus did not answer; no vector was
+      involved, so their scores say nothing.
     - `short`: fewer than K hits, although nothing was dropped or marked.
     - `sampled`, `recall`, `worst_recall`: of the answers compared with brute force over the texts that never changed.
     """
@@ -98,6 +100,7 @@ class Verdict:
     degraded: int = 0
     doubted: int = 0
     degraded_deleted: int = 0
+    by_words: int = 0
     short: int = 0
     sampled: int = 0
     recall: float = 1.0
@@ -138,6 +141,8 @@ class Checker:
             return verdict
         slots, named = self._slots(good)
         wrong = np.zeros(len(good), bool)
+        by_words = (good["degraded"] & BY_WORDS) > 0
+        verdict.by_words = int(by_words.sum())
         for release in np.unique(good["release"]):
             chosen = good["release"] == release
             encoder = self._encoder_of.get(release.decode())
@@ -145,7 +150,7 @@ class Checker:
                 wrong |= chosen
             else:
                 matches = self._matches(good[chosen], slots[chosen], self._tables[encoder])
-                wrong[chosen] = ~matches.all(axis=1)
+                wrong[chosen] = ~matches.all(axis=1) & ~by_words[chosen]
         # A hit with an id that never was is no product of ours, whatever its score.
         wrong |= (~named & self._places(good)).any(axis=1)
         self._judge_deleted(good, slots, verdict)

@@ -22,7 +22,7 @@ import orjson
 import uvloop
 from yarl import URL
 
-from benchmarks.switch_log import ANSWER, CATALOGUE_AWAY, LESS_THAN_WHOLE, K, sku_number
+from benchmarks.switch_log import ANSWER, BY_WORDS, CATALOGUE_AWAY, LESS_THAN_WHOLE, K, sku_number
 
 TIMEOUT_SECONDS = 5.0
 # Requests on one connection; then the Service chooses a gateway anew.
@@ -67,9 +67,10 @@ class AnswerLog:
         record["ids"][: len(hits)] = [sku_number(hit["id"]) for hit in hits]
         record["scores"][: len(hits)] = [hit["score"] for hit in hits]
         record["release"] = answer["release"].encode()
-        parts = set(answer["degraded"])
-        away = CATALOGUE_AWAY if "catalogue" in parts else 0
-        record["degraded"] = away | (LESS_THAN_WHOLE if parts - {"catalogue"} else 0)
+        bits = {"catalogue": CATALOGUE_AWAY, "semantic": BY_WORDS}
+        record["degraded"] = np.bitwise_or.reduce(
+            [bits.get(part, LESS_THAN_WHOLE) for part in answer["degraded"]], initial=0
+        )
         record["dropped"] = answer["dropped"]
         record["hits"] = len(hits)
 

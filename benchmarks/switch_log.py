@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 K = 10
 
-# Bits of `degraded`: nobody could ask the catalogue; something else was missing.
-CATALOGUE_AWAY, LESS_THAN_WHOLE = 1, 2
+# Bits of `degraded`: nobody could ask the catalogue; something else was missing; found by words, not by meaning.
+CATALOGUE_AWAY, LESS_THAN_WHOLE, BY_WORDS = 1, 2, 4
 
 ANSWER = np.dtype(
     [

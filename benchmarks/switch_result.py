@@ -12,7 +12,7 @@ from pydantic import JsonValue
 
 from benchmarks.report import Row
 from benchmarks.switch_check import Verdict
-from benchmarks.switch_log import Answers
+from benchmarks.switch_log import BY_WORDS, Answers
 from benchmarks.switch_run import Course, Move
 
 QUERIES, SWITCHES, ROLLBACKS = 100_000, 20, 5
@@ -84,8 +84,8 @@ def rows_of(
 ) -> tuple[list[Row], dict[str, JsonValue]]:
     """The benchmark's rows, and notes that explain them.
 
-    With `outages`, when parts that queries need were gone: `failed` counts queries outside of them, and times are only
-    told, for a move may have waited for a part.
+    With `outages`, when parts that queries need were gone: `failed` and `by_words` count queries outside of them, and
+    times are only told, for a move may have waited for a part.
     """
     switching = within(answers, [(move.decided, move.moved + AFTER_SECONDS) for move in course.moves])
     working = within(answers, busy)
@@ -94,9 +94,12 @@ def rows_of(
     times = {kind: seconds_of(answers, course, kind) for kind in ("switch", "rollback")}
     unanswered = answers[answers["status"] != 200]
     excused = int(within(unanswered, outages or ()).sum())
+    by_words = answers[(answers["degraded"] & BY_WORDS) > 0]
+    by_words_excused = int(within(by_words, outages or ()).sum())
     rows = [
         Row.at_least("queries", len(answers), QUERIES),
         Row.at_most("failed", verdict.failed - excused, 0),
+        Row.at_most("by_words", len(by_words) - by_words_excused, 0),
         Row.at_most("mismatched", verdict.mismatched, 0),
         Row.at_most("resurrected", verdict.resurrected, 0),
         Row.at_least("switches", len(times["switch"]), SWITCHES),
@@ -124,6 +127,7 @@ def rows_of(
         "median_seconds": {kind: round(median(found), 2) for kind, found in times.items() if found},
         "from_patch_to_moved": [round(move.moved - move.asked, 1) for move in course.moves],
         "failed_in_outages": excused,
+        "by_words_in_outages": by_words_excused,
         "outage_seconds": round(sum(end - begin for begin, end in outages or ()), 1),
         "degraded": verdict.degraded,
         "degraded_but_for_the_catalogue": verdict.doubted,

@@ -164,6 +164,7 @@ def main(rounds: int) -> None:
             Row.compare(
                 "unmarked_short", unmarked, "all searches", total, unit="searches", goal=0, better="lower"
             ),
+            Row.compare("by_words", found["words"], "all searches", total, unit="searches"),
             Row.compare("marked", found["marked"], "all searches", total, unit="searches"),
             Row.compare(
                 "slow_p99", p99(slow), "the gateway's deadline", deadline, unit="s", goal=1, better="lower"

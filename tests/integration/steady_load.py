@@ -21,7 +21,7 @@ K = 10
 RATE = 10.0
 """Searches per second; the machine's two cores carry Milvus, both encoders and the gateway too."""
 
-Verdict = Literal["whole", "marked", "failed", "short", "wrong", "mixed"]
+Verdict = Literal["whole", "marked", "words", "failed", "short", "wrong", "mixed"]
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,8 @@ class Judge:
         }
 
     def verdict(self, reply: Reply) -> Verdict:
-        """Whole: the K nearest. Marked: the answer itself says that something may be missing.
+        """Whole: the K nearest. Marked: the answer itself says that something may be missing; words: it says that it is
+        of the query's words only.
 
         Of answers that do not: `mixed` ones are not wholly of one release, `short` ones have fewer than K hits, `wrong`
         ones others than the K nearest. Milvus' graph is exact here: ef 128 over some 1,500 rows a shard.
@@ -121,6 +122,8 @@ class Judge:
         release = self._releases.get(name)
         if release is None or body["fingerprint"] != release.snapshot.fingerprint:
             return "mixed"
+        if body["path"] == "keyword":
+            return "words" if "semantic" in body["degraded"] else "mixed"
         cosines, rows = self._cosines[name, reply.query], self._rows[name]
         true_scores = [float(cosines[rows[hit["id"]]]) for hit in body["hits"]]
         told_scores = [hit["score"] for hit in body["hits"]]

@@ -173,6 +173,7 @@ def test_stores_that_are_not_there_are_named(make_shop: MakeShop) -> None:
     missing = whole.milvus.model_copy(update={"collection": "nowhere"})
     away = whole.milvus.model_copy(update={"uri": "http://127.0.0.1:9"})
     other = whole.catalogue.model_copy(update={"index": "nowhere"})
+    jobs = []
     for change, reason in (
         ({"milvus": missing}, "VectorStoreRefused"),
         ({"milvus": away}, "VectorStoreUnavailable"),
@@ -180,7 +181,8 @@ def test_stores_that_are_not_there_are_named(make_shop: MakeShop) -> None:
         ({"catalogue": other.model_copy(update={"url": "http://127.0.0.1:9"})}, "CatalogueUnavailable"),
     ):
         shop.release = whole.model_copy(update=change)
-        job = shop.job(PATIENCE_SECONDS=2)
+        jobs.append((shop.job(PATIENCE_SECONDS=2), reason))
+    for job, reason in jobs:
         assert job.wait() == 1, job.tail()
         assert job.report().reason == reason, job.report()
         assert "Traceback" not in job.log.read_text()

@@ -29,6 +29,8 @@ from tests.testbed.weights.folder import WeightsFolder
 pytestmark = [pytest.mark.stores, pytest.mark.weights, pytest.mark.timeout(600)]
 
 SEED = 7
+GHOSTS = 60
+Candidates = Mapping[str, ReleaseSnapshot]
 
 
 def measured(report: JobReport) -> Verification:
@@ -78,15 +80,40 @@ def rows(bed: Bed, good: ReleaseSnapshot) -> list[Row]:
 
 
 @pytest.fixture(scope="module")
+def candidates(bed: Bed, encoder: EncoderServer, bge_artefact: WeightsFolder, rows: list[Row]) -> Candidates:
+    """A candidate by what is wrong with it. All are filled before one is examined: Milvus seals and indexes meanwhile."""
+    wrong = _embedded_with_mean_pooling(bge_artefact)
+    gone = [product.sku for product in generate(GHOSTS, SEED, PRODUCTS)]
+    back = [row | {"id": sku} for row, sku in zip(rows, gone, strict=False)]
+    old = [row | {"content_hash": content_hash(f"before {row['id']}")} for row in rows[:5]]
+    contents = {
+        "nothing": rows[::-1],
+        "pooling": [row | {"dense": wrong[str(row["id"])]} for row in rows],
+        "truncated": rows,
+        "ghosts": [*rows, *back],
+        "older texts": [*old, *rows[5:]],
+        "encoder": rows,
+        "few links": rows,
+    }
+    made = {}
+    for fault, content in contents.items():
+        few = fault == "few links"
+        made[fault] = bed.candidate(encoder, m=2, ef_construction=2) if few else bed.candidate(encoder)
+        bed.write(made[fault], content)
+    bed.seal(list(made.values()))
+    return made
+
+
+@pytest.fixture(scope="module")
 def judged() -> bytes:
     """The sample catalogue's judged queries over these products."""
     return b"\n".join(orjson.dumps(line) for line in judgements(generate(PRODUCTS, SEED)))
 
 
 def test_a_good_candidate_passes_every_gate(
-    bed: Bed, encoder: EncoderServer, good: ReleaseSnapshot, rows: list[Row], judged: bytes
+    bed: Bed, good: ReleaseSnapshot, candidates: Candidates, judged: bytes
 ) -> None:
-    release = bed.filled(bed.candidate(encoder), rows[::-1])
+    release = candidates["nothing"]
     report = bed.verify(release, active=good, judged=judged, TIMED_QUERIES=60)
     found = measured(report)
     gates = bed.gates(release, report, good, judged=True)
@@ -107,20 +134,18 @@ def test_a_good_candidate_passes_every_gate(
 
 
 def test_wrong_pooling_is_stopped_by_its_vectors(
-    bed: Bed, encoder: EncoderServer, bge_artefact: WeightsFolder, rows: list[Row]
+    bed: Bed, bge_artefact: WeightsFolder, candidates: Candidates
 ) -> None:
     assert bge_artefact.identity.pooling == "cls"
-    vectors = _embedded_with_mean_pooling(bge_artefact)
-    wrong = [row | {"dense": vectors[str(row["id"])]} for row in rows]
-    release = bed.filled(bed.candidate(encoder), wrong)
+    release = candidates["pooling"]
     report = bed.verify(release)
     gates = bed.gates(release, report)
     assert list(stopping(gates)) == ["VectorsMatch"], stopping(gates)
     assert 0.3 < float(gates["VectorsMatch"].value) < 0.99
 
 
-def test_a_truncated_build_is_stopped_by_its_rows(bed: Bed, encoder: EncoderServer, rows: list[Row]) -> None:
-    release = bed.filled(bed.candidate(encoder), rows)
+def test_a_truncated_build_is_stopped_by_its_rows(bed: Bed, candidates: Candidates, rows: list[Row]) -> None:
+    release = candidates["truncated"]
     before = bed.verify(release)
     lost = [row["id"] for row in rows[:300]]
     bed.milvus.delete(release.milvus.collection, ids=lost, timeout=30)
@@ -136,24 +161,17 @@ def test_a_truncated_build_is_stopped_by_its_rows(bed: Bed, encoder: EncoderServ
     assert "300 documents are missing, 0 rows have no document" in gates["IdSetsEqual"].message
 
 
-def test_deletes_that_came_back_are_stopped_by_their_ids(
-    bed: Bed, encoder: EncoderServer, rows: list[Row]
-) -> None:
-    gone = [product.sku for product in generate(60, SEED, PRODUCTS)]
-    back = [row | {"id": sku} for row, sku in zip(rows, gone, strict=False)]
-    release = bed.filled(bed.candidate(encoder), [*rows, *back])
+def test_deletes_that_came_back_are_stopped_by_their_ids(bed: Bed, candidates: Candidates) -> None:
+    release = candidates["ghosts"]
     report = bed.verify(release)
     gates = bed.gates(release, report)
     assert list(stopping(gates)) == ["IdSetsEqual"], stopping(gates)
     assert "60 rows have no document" in gates["IdSetsEqual"].message
-    assert measured(report).rows == PRODUCTS + 60
+    assert measured(report).rows == PRODUCTS + GHOSTS
 
 
-def test_rows_of_an_older_text_are_told_from_others(
-    bed: Bed, encoder: EncoderServer, rows: list[Row]
-) -> None:
-    old = [row | {"content_hash": content_hash(f"before {row['id']}")} for row in rows[:5]]
-    release = bed.filled(bed.candidate(encoder), [*old, *rows[5:]])
+def test_rows_of_an_older_text_are_told_from_others(bed: Bed, candidates: Candidates) -> None:
+    release = candidates["older texts"]
     # As of a collection that is too large to read whole.
     report = bed.verify(release, RECALL_ROWS=400)
     found = measured(report)
@@ -165,9 +183,9 @@ def test_rows_of_an_older_text_are_told_from_others(
 
 
 def test_an_encoder_that_gives_nan_is_stopped_as_unsound(
-    bed: Bed, encoder: EncoderServer, rows: list[Row]
+    bed: Bed, encoder: EncoderServer, candidates: Candidates
 ) -> None:
-    release = bed.filled(bed.candidate(encoder), rows)
+    release = candidates["encoder"]
     texts = sorted(len(text) for text in _texts(encoder.identity.text_template).values())
     with OverflowingEncoder(encoder, longest=texts[len(texts) * 4 // 5]) as broken:
         report = bed.verify(release.model_copy(update={"encoder_url": broken.url}))
@@ -177,10 +195,8 @@ def test_an_encoder_that_gives_nan_is_stopped_as_unsound(
     assert 0 < measured(report).vectors_checked < 64
 
 
-def test_a_graph_of_too_few_links_is_stopped_by_its_recall(
-    bed: Bed, encoder: EncoderServer, rows: list[Row]
-) -> None:
-    release = bed.filled(bed.candidate(encoder, m=2, ef_construction=2), rows)
+def test_a_graph_of_too_few_links_is_stopped_by_its_recall(bed: Bed, candidates: Candidates) -> None:
+    release = candidates["few links"]
     report = bed.verify(release)
     gates = bed.gates(release, report)
     assert list(stopping(gates)) == ["RecallAtK"], stopping(gates)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,8 +19,6 @@ pytestmark = [pytest.mark.stores, pytest.mark.timeout(900)]
 
 # Whether a query is lost or mixed is asked here, not how fast it is: a busy machine gets its time.
 PATIENT = {f"{part}_timeout_ms": 10_000 for part in ("encoder", "es", "total")}
-
-TOO_BUSY_SECONDS = 0.5
 
 
 @pytest.fixture(scope="module")
@@ -85,12 +82,6 @@ def test_a_killed_node_fails_no_search_and_its_return_passes_on_no_wrong_answer(
     slowest = max(reply.seconds for reply in load.replies)
     at_rest = max(reply.seconds for reply in load.replies if reply.at + reply.seconds < steps.killed)
     print(f"\n{node}: {steps}, {dict(found)}, slowest {slowest:.2f} s, at rest {at_rest:.2f} s")
-    good: tuple[Verdict, ...] = ("whole", "marked")
-    if at_rest > TOO_BUSY_SECONDS:
-        # Deadlines pass here without any outage. What is passed on is judged all the same.
-        warnings.warn(
-            f"this machine takes {at_rest:.1f} s a search at rest: failures not judged", stacklevel=1
-        )
-        good = (*good, "failed")
+    good: tuple[Verdict, ...] = ("whole", "marked", "words")
     assert set(found) <= set(good), judge.tell(load.replies, *good)
     assert found["whole"] > len(load.replies) / 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -84,11 +85,11 @@ class Bed:
             catalogue=self.catalogue,
         )
 
-    def filled(self, release: ReleaseSnapshot, rows: Sequence[Row]) -> ReleaseSnapshot:
-        """Writes rows and seals them."""
-        self.write(release, rows)
-        self.milvus.flush(release.milvus.collection, timeout=60)
-        return release
+    def seal(self, releases: Sequence[ReleaseSnapshot]) -> None:
+        """Flushes all of them at once; Milvus builds their indexes from then on."""
+        collections = [release.milvus.collection for release in releases]
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda name: self.milvus.flush(name, timeout=120), collections))
 
     def write(self, release: ReleaseSnapshot, rows: Sequence[Row]) -> None:
         """Writes rows as they are, right or wrong."""
@@ -218,11 +219,13 @@ class OverflowingEncoder:
                 ]
             )
 
+        client = httpx.Client(base_url=real.url, timeout=60)
+
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 headers = {FINGERPRINT_HEADER: self.headers[FINGERPRINT_HEADER]}
-                answer = httpx.post(f"{real.url}{self.path}", content=body, headers=headers, timeout=60)
+                answer = client.post(self.path, content=body, headers=headers)
                 content = spoilt(body, answer.content) if answer.status_code == 200 else answer.content
                 self.send_response(answer.status_code)
                 self.send_header(FINGERPRINT_HEADER, answer.headers.get(FINGERPRINT_HEADER, ""))
@@ -233,6 +236,7 @@ class OverflowingEncoder:
             def log_message(self, format: str, *args: Any) -> None:
                 return
 
+        self._client = client
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._thread = Thread(target=self._server.serve_forever, daemon=True)
 
@@ -248,3 +252,4 @@ class OverflowingEncoder:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(10)
+        self._client.close()

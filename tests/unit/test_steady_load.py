@@ -25,6 +25,7 @@ def reply(rows: list[int], status: int = 200, **changes: Any) -> Reply:
     hits = [{"id": f"p{row}", "score": COSINES[row]} for row in rows]
     named = release().snapshot
     body = {"release": named.release, "fingerprint": named.fingerprint, "degraded": [], "hits": hits}
+    body["path"] = "semantic"
     return Reply(0.0, 0.01, QUERY, status, body | changes)
 
 
@@ -41,6 +42,8 @@ NEAREST = list(range(K))
         (reply(NEAREST[:-1]), "short"),
         (reply([]), "short"),
         (reply([], degraded=["vectors"]), "marked"),
+        (reply([K], path="keyword", degraded=["semantic"]), "words"),
+        (reply(NEAREST, path="keyword"), "mixed"),
         (reply(NEAREST, status=503), "failed"),
         (reply(NEAREST, status=0), "failed"),
         (reply(NEAREST, release="r-another"), "mixed"),

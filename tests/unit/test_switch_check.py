@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.switch_check import Checker, Vectors, Verdict
-from benchmarks.switch_log import ANSWER, Answers, K
+from benchmarks.switch_log import ANSWER, BY_WORDS, Answers, K
 from benchmarks.switch_writes import Deletion, History, Version
 
 QUERIES, PRODUCTS, DIMENSION = 4, 40, 16
@@ -107,6 +107,17 @@ def test_a_text_explains_no_score_before_it_was_written(tables: dict[str, Vector
     assert judged(tables, answer).mismatched == 0
     answer["started"] = 45.0
     assert judged(tables, answer).mismatched == 1
+
+
+@pytest.mark.parametrize(("lie", "mismatched"), [(one_score, 0), (unknown_release, 1), (unknown_product, 1)])
+def test_the_score_of_a_hit_by_words_says_nothing(
+    tables: dict[str, Vectors], lie: Callable[[Answers], None], mismatched: int
+) -> None:
+    answer = honest(tables)
+    answer["degraded"] = BY_WORDS
+    lie(answer)
+    verdict = judged(tables, honest(tables), answer)
+    assert (verdict.by_words, verdict.mismatched) == (1, mismatched)
 
 
 @pytest.mark.parametrize(

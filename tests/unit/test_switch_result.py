@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.report import Row
 from benchmarks.switch_check import Verdict
-from benchmarks.switch_log import ANSWER, Answers
+from benchmarks.switch_log import ANSWER, BY_WORDS, Answers
 from benchmarks.switch_result import busy_spans, last_moved, plot, rows_of, within
 from benchmarks.switch_run import Course, Move, planned
 
@@ -63,9 +63,11 @@ def test_one_failed_query_misses_the_goal() -> None:
 def test_in_chaos_only_failures_outside_of_outages_count() -> None:
     made = answers()
     made["status"][[500, 700]] = 503
-    rows, notes = rows_of(made, COURSE, BUSY, Verdict(failed=2), outages=[(49.0, 51.0)])
-    assert {row.name: row.ours for row in rows}["failed"] == 1
-    assert notes["failed_in_outages"] == 1
+    made["degraded"][[501, 701, 702]] = BY_WORDS
+    rows, notes = rows_of(made, COURSE, BUSY, Verdict(failed=2, by_words=3), outages=[(49.0, 51.0)])
+    found = {row.name: row.ours for row in rows}
+    assert (found["failed"], found["by_words"]) == (1, 2)
+    assert (notes["failed_in_outages"], notes["by_words_in_outages"]) == (1, 1)
     assert "p99_ratio" not in {row.name for row in rows}
 
 

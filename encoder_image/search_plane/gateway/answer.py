@@ -4,12 +4,19 @@ from typing import Literal
 
 from pydantic import BaseModel, Field, JsonValue
 
+Path = Literal["semantic", "keyword"]
+
 
 class Hit(BaseModel):
     """One product. All but `id`, `score` and `rank` are the catalogue's own values at this moment."""
 
     id: str = Field(description="The product's id in the catalogue.")
-    score: float = Field(description="Similarity by the release's metric (COSINE, IP: higher is nearer).")
+    score: float = Field(
+        description=(
+            "Similarity by the release's metric (COSINE, IP: higher is nearer); "
+            "on the path `keyword` Elasticsearch's score."
+        )
+    )
     rank: int = Field(description="1 for the nearest product that still exists.")
     title: JsonValue = None
     brand: JsonValue = None
@@ -23,6 +30,7 @@ class Timings(BaseModel):
 
     embed: float
     vector: float
+    keyword: float = 0.0
     join: float
     total: float
 
@@ -33,11 +41,14 @@ class Answer(BaseModel):
     query: str = Field(description="The query as it was understood: NFKC-normalised and trimmed.")
     release: str
     fingerprint: str = Field(description="The fingerprint of the encoder that made every vector involved.")
-    path: Literal["semantic"] = "semantic"
+    path: Path = Field(
+        default="semantic", description="`keyword` when only the query's words could be looked for."
+    )
     degraded: list[str] = Field(
         description=(
             "What is missing: `catalogue` = Elasticsearch did not answer for all hits; "
-            "`vectors` = Milvus may not have seen all rows, there may be nearer products."
+            "`vectors` = Milvus may not have seen all rows, there may be nearer products; "
+            "`semantic` = the encoder or Milvus did not answer, these products match the query's words."
         )
     )
     hits: list[Hit]
@@ -88,5 +99,5 @@ ANSWER_EXAMPLE = {
     ],
     "total": 1,
     "dropped": 0,
-    "timings_ms": {"embed": 4.1, "vector": 6.2, "join": 2.7, "total": 13.6},
+    "timings_ms": {"embed": 4.1, "vector": 6.2, "keyword": 0.0, "join": 2.7, "total": 13.6},
 }

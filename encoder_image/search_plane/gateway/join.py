@@ -88,6 +88,19 @@ def judged(docs: Sequence[Mapping[str, JsonValue]]) -> dict[str, Document | None
     return answers
 
 
+def keyword_query(text: str, fields: CatalogueFields, catalogue_filter: str) -> dict[str, JsonValue]:
+    """Elasticsearch's query for a text's words, any of which may match. Pure."""
+    words: dict[str, JsonValue] = {
+        "multi_match": {
+            "query": text,
+            "fields": [f"{fields.title}^3", f"{fields.brand}^2", fields.category],
+            "lenient": True,
+        }
+    }
+    filters: list[JsonValue] = [{"query_string": {"query": catalogue_filter}}] if catalogue_filter else []
+    return {"bool": {"must": [words], "filter": filters}}
+
+
 def _connection_failed(error: BaseException) -> bool:
     return isinstance(error, ElasticConnectionError) and not isinstance(error, ConnectionTimeout)
 
@@ -119,6 +132,13 @@ class Catalogue:
             identifier: document if identifier in passing else None
             for identifier, document in judged(docs).items()
         }
+
+    async def matching(self, text: str, limit: int, until: float) -> list[Neighbour]:
+        """The `limit` products whose title, brand or category match the text's words best, by Elasticsearch's score.
+
+        Finds what Elasticsearch's last refresh has seen. Raises Unavailable as `documents` does.
+        """
+        return await self._within(self._match(text, limit), until)
 
     async def probe(self, until: float) -> None:
         """Asks for a document that need not exist; Unavailable when that can't be judged (no such index)."""
@@ -164,6 +184,15 @@ class Catalogue:
             )
         )
         return frozenset(str(hit["_id"]) for hit in response.body["hits"]["hits"])
+
+    @retry(retry=retry_if_exception(_connection_failed), stop=stop_after_attempt(2), reraise=True)
+    async def _match(self, text: str, limit: int) -> list[Neighbour]:
+        target = self._connection.target
+        query = keyword_query(text, target.fields, target.filter)
+        response = await self._connection.call(
+            lambda client: client.search(index=target.index, query=query, size=limit, source=False)
+        )
+        return [Neighbour(str(hit["_id"]), float(hit["_score"])) for hit in response.body["hits"]["hits"]]
 
     async def close(self) -> None:
         """Closes the pool."""

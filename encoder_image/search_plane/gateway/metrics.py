@@ -33,7 +33,7 @@ class GatewayMetrics:
         )
         self.stage_seconds = Histogram(
             "gateway_stage_seconds",
-            "Time in one step of a query: embed, vector, join.",
+            "Time in one step of a query: embed, vector, keyword, join.",
             ["stage"],
             buckets=_SECONDS,
             registry=self.registry,
@@ -86,8 +86,9 @@ class GatewayMetrics:
     def answered(self, release: str, path: str, timings: Timings, dropped: int, degraded: list[str]) -> None:
         """One query answered."""
         self.queries.labels(release, path).inc()
-        for stage in ("embed", "vector", "join"):
-            self.stage_seconds.labels(stage).observe(getattr(timings, stage) / 1000)
+        for stage in ("embed", "vector", "keyword", "join"):
+            if milliseconds := getattr(timings, stage):
+                self.stage_seconds.labels(stage).observe(milliseconds / 1000)
         if dropped:
             self.dropped.labels(release).inc(dropped)
         for part in degraded:

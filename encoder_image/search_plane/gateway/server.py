@@ -24,7 +24,7 @@ from search_plane.gateway.asgi import AroundRequests, Leaving, request_id
 from search_plane.gateway.faults import BadQuery, Unavailable
 from search_plane.gateway.metrics import GatewayMetrics
 from search_plane.gateway.query import MAX_CHARACTERS, MAX_K
-from search_plane.gateway.search import search
+from search_plane.gateway.search import Patience, search
 from search_plane.gateway.serving import ReleasePath
 from search_plane.gateway.settings import Settings
 from search_plane.gateway.switch import ReleaseSwitch
@@ -43,7 +43,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     },
     503: {
         "model": Problem,
-        "description": "No release yet, or its encoder or Milvus is away. See `Retry-After`.",
+        "description": "No release yet, or neither its encoder and Milvus nor the catalogue answer. See `Retry-After`.",
         "content": {
             "application/json": {
                 "example": {"error": "the encoder did not answer in time", "field": "encoder"}
@@ -85,7 +85,7 @@ class _State:
         self.metrics = metrics
         self.leaving = leaving
         self.traffic = Traffic()
-        self.budget_seconds = settings.total_timeout_ms / 1000
+        self.patience = Patience(settings.total_timeout_ms / 1000, settings.keywords_after_ms / 1000 or None)
         self._switch: ReleaseSwitch | None = None
         self._following: asyncio.Task[None] | None = None
 
@@ -162,13 +162,17 @@ def _add_search(app: FastAPI, state: _State) -> None:
         path = state.current()
         try:
             with path.in_use():
-                answer = await search(path, q, k, state.budget_seconds, state.metrics)
+                answer = await search(path, q, k, state.patience, state.metrics)
         except BadQuery:
             raise
         except Exception:
             state.traffic.failed(path.snapshot.release)
             raise
-        state.traffic.answered(answer.release, answer.timings_ms.total, answer.total)
+        if answer.path == "semantic":
+            state.traffic.answered(answer.release, answer.timings_ms.total, answer.total)
+        else:
+            # The caller got something, the release did not answer: whoever judges the release must see that.
+            state.traffic.failed(answer.release)
         return _json(answer)
 
     @app.get("/release", response_model=GatewayState, summary="The release in use, the next, and its traffic")

@@ -139,14 +139,14 @@ class ReleasePath:
             return frozenset()
         return frozenset(identifier for identifier, document in documents.items() if document is None)
 
-    @contextlib.contextmanager
-    def in_use(self) -> Iterator["ReleasePath"]:
-        """Keeps the connections open while a query is under way.
-
-        Raises Unavailable when the collection is known to be another fingerprint's.
-        """
+    def refuse_mismatch(self) -> None:
+        """Raises Unavailable when the collection is known to be another fingerprint's."""
         if self._mismatch is not None:
             raise Unavailable("milvus", "fingerprint", self._mismatch)
+
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator["ReleasePath"]:
+        """Keeps the connections open while a query is under way."""
         self._users += 1
         self._idle.clear()
         try:

@@ -16,6 +16,8 @@ class Settings(BaseModel):
     them. Milvus' own is long because its proxy spends most of a deadline on a dead query node before it asks
     the other replica. `encoder_hedge_ms` and `milvus_hedge_ms` are after how long a second, equal request is
     sent (0: never): another encoder or replica may answer what one that is starting or stopping holds up.
+    `keywords_after_ms` is how long a query is given before a search by its words begins beside it, to be answered from
+    when the encoder or Milvus fails (0: never, such a query gets 503).
     `probe_seconds` is how often the sentinel rows are looked for. `drain_seconds` is how long a gateway that was
     told to stop goes on serving while it says on /readyz that it is leaving (what the cluster needs to stop
     sending queries); `stop_seconds` is how long queries in flight may then still take.
@@ -30,6 +32,7 @@ class Settings(BaseModel):
     encoder_hedge_ms: Annotated[int, Field(ge=0, le=60_000)] = 200
     milvus_timeout_ms: Milliseconds = 1_500
     milvus_hedge_ms: Annotated[int, Field(ge=0, le=60_000)] = 150
+    keywords_after_ms: Annotated[int, Field(ge=0, le=60_000)] = 500
     es_timeout_ms: Milliseconds = 500
     total_timeout_ms: Milliseconds = 2_000
     pool_connections: Annotated[int, Field(ge=1, le=4_096)] = 64

@@ -12,8 +12,8 @@ TRAFFIC_WINDOW_SECONDS: Final = 60
 class ReleaseTraffic(Frozen):
     """What a gateway saw of one release's queries within the last TRAFFIC_WINDOW_SECONDS.
 
-    `failed` counts 503 answers, `empty` answers without a hit; `p95_ms` is the 95th percentile of the whole query,
-    None without an answered one.
+    `failed` counts queries that the release could not answer: 503, or found by their words only. `empty` are answers
+    without a hit; `p95_ms` is the 95th percentile of the whole query, None without an answered one.
     """
 
     release: str

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 from search_plane.gateway.collection import Neighbour
-from search_plane.gateway.join import Document, field_value, judged, merge
+from search_plane.gateway.join import Document, field_value, judged, keyword_query, merge
 from search_plane.release.record import CatalogueFields
 
 FIELDS = CatalogueFields()
@@ -31,6 +31,25 @@ def test_fields_are_the_catalogues_and_the_order_is_the_nearness() -> None:
         ("c", 2, "丙", None, None),
     ]
     assert (joined.dropped, joined.unknown) == (1, 0)
+
+
+def test_words_are_looked_for_within_the_catalogues_filter() -> None:
+    query = keyword_query("蓝牙耳机", CatalogueFields(title="name"), "stock:>0")["bool"]
+    assert isinstance(query, dict)
+    assert query["filter"] == [{"query_string": {"query": "stock:>0"}}]
+    assert "name^3" in str(query["must"])
+    assert keyword_query("蓝牙耳机", FIELDS, "")["bool"] == {
+        "must": [
+            {
+                "multi_match": {
+                    "query": "蓝牙耳机",
+                    "fields": ["title^3", "brand^2", "category"],
+                    "lenient": True,
+                }
+            }
+        ],
+        "filter": [],
+    }
 
 
 @given(NEIGHBOURS, ANSWERS)
