@@ -143,7 +143,7 @@ class JobProcess:
     ) -> None:
         home.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
-        self._release_file = home / "release.json"
+        self._release_file = home / f"release-{self.port}.json"
         self._release_file.write_text(release.to_json(), encoding="utf-8")
         self.report_file = home / f"report-{self.port}.json"
         self.log = home / f"job-{self.port}.log"
