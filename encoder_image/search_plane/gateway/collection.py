@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pymilvus import AsyncMilvusClient, MilvusException
 
 from search_plane.gateway.faults import Unavailable
+from search_plane.gateway.wholeness import Placement
 from search_plane.release.record import ID_FIELD, VECTOR_FIELD, MilvusTarget, ReleaseRecord
 from search_plane.stores.credentials import read_credential
 from search_plane.stores.milvus import MILVUS_ERRORS, describe, is_auth_failure
@@ -118,6 +119,21 @@ class Collection:
 
         rows = await self._call(work, deadline)
         return {str(row[ID_FIELD]): np.asarray(row[VECTOR_FIELD], dtype=np.float32) for row in rows}
+
+    async def placement(self, deadline: float) -> Placement:
+        """Where the collection is read now, as Milvus' coordinator has it.
+
+        Raises Unavailable also while a replica has no node, as after a query node's death.
+        """
+
+        async def work(client: Any, seconds: float) -> Any:
+            return await client.describe_replica(self.target.collection, timeout=seconds)
+
+        return frozenset(
+            (replica.id, shard.channel_name, shard.shard_leader, frozenset(replica.group_nodes))
+            for replica in await self._call(work, deadline)
+            for shard in replica.shards
+        )
 
     async def record(self, deadline: float) -> ReleaseRecord | None:
         """The release's record that the collection carries; None without one."""

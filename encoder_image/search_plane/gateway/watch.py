@@ -67,9 +67,16 @@ class CollectionWatch:
             raise Unavailable("milvus", "collection", f"collection {name} carries no release record")
         if record.encoder.fingerprint() != self._expected.fingerprint:
             raise Unavailable("milvus", "fingerprint", f"collection {name} is of another fingerprint")
+        try:
+            await self._place()
+        except Unavailable:
+            # Some node is missing; any that comes will be a new one.
+            self.wholeness.placed(frozenset(), asyncio.get_running_loop().time())
         for _ in range(_FIRST_COUNTS):
             await self._count()
         await self._choose()
+        if self.wholeness.doubtful:
+            self.alarm()
         self.learned = True
 
     def alarm(self) -> None:
@@ -82,19 +89,27 @@ class CollectionWatch:
         return asyncio.get_running_loop().time() < self._alarmed_until
 
     async def run(self, probe_seconds: float) -> None:
-        """Probes until cancelled, once it has learned. A probe without an answer proves nothing.
+        """Probes, and asks where the rows are read, until cancelled. A question without an answer proves nothing.
 
-        What could not be probed for an unforeseen reason is doubted: a new process would fare no better.
+        What could not be asked for an unforeseen reason is doubted: a new process would fare no better.
         """
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(
+                self._keep_asking(self.probe, lambda: probe_seconds / 10 if self.alarmed else probe_seconds)
+            )
+            # On its own, as probes may hang on a dead node while another one is about to answer.
+            tasks.create_task(self._keep_asking(self._place, lambda: probe_seconds))
+
+    async def _keep_asking(self, ask: Callable[[], Awaitable[None]], pause: Callable[[], float]) -> None:
         while True:
-            await asyncio.sleep(probe_seconds / 10 if self.alarmed else probe_seconds)
+            await asyncio.sleep(pause())
             if self.learned:
                 try:
-                    await self.probe()
+                    await ask()
                 except Unavailable as fault:
-                    log.debug("the probe of the sentinels got no answer: %s", fault)
+                    log.debug("a question on the collection got no answer: %s", fault)
                 except Exception:
-                    log.exception("the probe of the sentinels failed")
+                    log.exception("a question on the collection failed")
                     self.wholeness.suspect()
 
     async def probe(self) -> None:
@@ -111,11 +126,12 @@ class CollectionWatch:
                 stored.update(rows)
         absent = [one for one in missing if one not in stored]
         departed = await self._departed(absent) if absent and self._departed else frozenset[str]()
-        judgement = judge(self._sentinels, readings, stored, asyncio.get_running_loop().time(), departed)
+        now = asyncio.get_running_loop().time()
+        judgement = judge(self._sentinels, readings, stored, now, departed)
         self._sentinels = judgement.sentinels
         if not judgement.whole:
             self.alarm()
-        self.wholeness.probed(judgement.whole, WHOLE_CLOSE_PROBES if self.alarmed else WHOLE_PROBES)
+        self.wholeness.probed(judgement.whole, now, WHOLE_CLOSE_PROBES if self.alarmed else WHOLE_PROBES)
         if self.wholeness.doubtful is not doubted:
             state = "lacks rows" if self.wholeness.doubtful else "is whole again"
             log.warning(
@@ -126,6 +142,15 @@ class CollectionWatch:
             await self._count()
         if judgement.dropped or (not self.wholeness.doubtful and self._probes % _PROBES_PER_COUNT == 0):
             await self._choose()
+
+    async def _place(self) -> None:
+        """Reads who answers; a node that newly does is doubted before it answers, for its rows come after it."""
+        doubted = self.wholeness.doubtful
+        placement = await self._collection.placement(self._deadline())
+        self.wholeness.placed(placement, asyncio.get_running_loop().time())
+        if self.wholeness.doubtful and not doubted:
+            self.alarm()
+            log.warning("collection %s is read by another node", self._collection.target.collection)
 
     async def _count(self) -> None:
         self.wholeness.counted(await self._collection.count(self._deadline()))

@@ -9,13 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 Metric = Literal["COSINE", "IP", "L2"]
+# (replica, shard's channel, leading node, the replica's nodes) of each shard of each replica; nodes by Milvus' number,
+# which a restarted one has anew.
+Placement = frozenset[tuple[int, str, int, frozenset[int]]]
 
 # Probes that must have found every sentinel, one after the other, before answers are believed again: at the usual pace,
 # and at the close one, where all could by chance be answered by the replica that is whole.
 WHOLE_PROBES: Final = 2
 WHOLE_CLOSE_PROBES: Final = 20
-# A returning query node serves partial rows for 6-12 s (docs/gateway.md); what is missing for longer is gone.
-SETTLED_SECONDS: Final = 15.0
+# A returning query node serves partial rows for 6-24 s (docs/gateway.md); what is missing for longer is gone.
+SETTLED_SECONDS: Final = 30.0
+# How long answers are doubted at least when a node begins to lead: the 3 s that it is named before it answers, and some.
+PLACED_SECONDS: Final = 12.0
 # Readings whose most is believed; at one per five probes they outlast a returning node's partial rows.
 _COUNTS = 4
 _SCORE_TOLERANCE = 1e-3
@@ -44,6 +49,8 @@ class Wholeness:
         self._doubtful = False
         self._whole_probes = 0
         self._counts: deque[int] = deque(maxlen=_COUNTS)
+        self._placement: Placement | None = None
+        self._doubtful_until = 0.0
 
     @property
     def doubtful(self) -> bool:
@@ -60,18 +67,32 @@ class Wholeness:
         self._doubtful = True
         self._whole_probes = 0
 
-    def probed(self, whole: bool, enough: int = WHOLE_PROBES) -> None:
+    def placed(self, placement: Placement, now: float) -> None:
+        """Where the rows are read, at `now` in seconds of the watch's clock. A new place is doubted before it answers."""
+        if self._placement is not None and not placement <= self._placement:
+            self.suspect()
+            self._doubtful_until = now + PLACED_SECONDS
+        self._placement = placement
+
+    def probed(self, whole: bool, now: float, enough: int = WHOLE_PROBES) -> None:
         """A probe found every sentinel, or did not; `enough` of the first kind in a row end the doubt."""
         if not whole:
             self.suspect()
             return
         self._whole_probes += 1
-        if self._whole_probes >= enough:
+        if self._whole_probes >= enough and now >= self._doubtful_until:
             self._doubtful = False
 
     def counted(self, rows: int) -> None:
-        """A reading of the number of rows."""
+        """A reading of the number of rows. While none is old yet, very different ones are of different replicas."""
+        if len(self._counts) < _COUNTS and any(_differ(rows, count) for count in self._counts):
+            self.suspect()
         self._counts.append(rows)
+
+
+def _differ(rows: int, others: int) -> bool:
+    """By more than writes change within the moment between two readings."""
+    return abs(rows - others) > 0.05 * max(rows, others)
 
 
 @dataclass(frozen=True, slots=True)

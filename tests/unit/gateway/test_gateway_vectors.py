@@ -12,7 +12,7 @@ from search_plane.gateway.collection import Collection, Neighbour
 from search_plane.gateway.faults import Unavailable
 from search_plane.gateway.vectors import Extra, Nearest, VectorSearch
 from search_plane.gateway.watch import CollectionWatch, Expected
-from search_plane.gateway.wholeness import WHOLE_CLOSE_PROBES, Wholeness
+from search_plane.gateway.wholeness import WHOLE_CLOSE_PROBES, Placement, Wholeness
 from search_plane.release.identity import EncoderIdentity
 from search_plane.release.record import HnswIndex, MilvusTarget, ReleaseRecord
 
@@ -42,6 +42,9 @@ class FakeCollection(Collection):
         self.faults: list[Unavailable | None] = []
         self.delays: list[float] = []
         self.searches = 0
+        self.nodes = {1}
+        self.lost: Unavailable | None = None
+        self.named = asyncio.Event()
         self.encoder = encoder
 
     @property
@@ -65,6 +68,12 @@ class FakeCollection(Collection):
             )[:limit]
             for vector in vectors
         ]
+
+    async def placement(self, deadline: float) -> Placement:
+        if self.lost is not None:
+            raise self.lost
+        self.named.set()
+        return frozenset((0, "v0", node, frozenset(self.nodes)) for node in self.nodes)
 
     async def count(self, deadline: float) -> int:
         return len(self.seen)
@@ -259,6 +268,27 @@ def test_a_probe_that_fails_unforeseen_is_doubt_and_the_next_one_is_made(
         running = asyncio.create_task(bench.watch.run(0.001))
         await asyncio.wait_for(again.wait(), 5)
         assert doubts[:2] == [False, True]
+        running.cancel()
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("alone_at_first", [False, True])
+def test_a_node_that_returns_is_doubted_before_it_answers(alone_at_first: bool) -> None:
+    async def story() -> None:
+        bench = Bench(FakeCollection())
+        away = Unavailable("milvus", "refused", "no available nodes in replica")
+        bench.collection.lost = away if alone_at_first else None
+        await bench.watch.learn()
+        bench.collection.lost = away
+        running = asyncio.create_task(bench.watch.run(0.001))
+        for _ in range(5):
+            assert (await bench.ask()).whole, "the nodes that are left have all rows"
+        bench.collection.nodes, bench.collection.lost = {2}, None
+        bench.collection.named.clear()
+        await asyncio.wait_for(bench.collection.named.wait(), 5)
+        assert not (await bench.ask()).whole
+        assert bench.watch.alarmed
         running.cancel()
 
     asyncio.run(story())

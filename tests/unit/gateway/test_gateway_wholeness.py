@@ -5,9 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from search_plane.gateway.wholeness import (
+    PLACED_SECONDS,
     SETTLED_SECONDS,
     WHOLE_PROBES,
     Metric,
+    Placement,
     Sentinel,
     Wholeness,
     judge,
@@ -76,9 +78,47 @@ def test_doubt_lasts_until_two_probes_in_a_row_were_whole() -> None:
     assert not wholeness.doubtful
     wholeness.suspect()
     for whole, doubtful in ((True, True), (False, True), (True, True), (True, False), (False, True)):
-        wholeness.probed(whole)
+        wholeness.probed(whole, now=0.0)
         assert wholeness.doubtful is doubtful
     assert WHOLE_PROBES == 2
+
+
+def placement(*nodes: int) -> Placement:
+    return frozenset((replica, "v0", node, frozenset((node,))) for replica, node in enumerate(nodes))
+
+
+def test_a_node_that_newly_answers_is_doubted_before_probes_can_end_it() -> None:
+    wholeness = Wholeness()
+    wholeness.placed(placement(1, 2), now=0.0)
+    wholeness.placed(placement(1), now=1.0)
+    assert not wholeness.doubtful, "what is left is what was whole"
+    wholeness.placed(placement(1, 3), now=10.0)
+    assert wholeness.doubtful
+    for _ in range(WHOLE_PROBES):
+        wholeness.probed(True, now=10.0 + PLACED_SECONDS - 0.1)
+    assert wholeness.doubtful
+    wholeness.placed(placement(1, 3), now=11.0)
+    wholeness.probed(True, now=10.0 + PLACED_SECONDS)
+    assert not wholeness.doubtful
+
+
+@pytest.mark.parametrize(
+    ("counts", "doubtful"),
+    [
+        ((3000, 3000, 3000, 3000), False),
+        ((3000, 3002, 2999), False),
+        ((3000, 1546), True),
+        ((0, 3000), True),
+        ((0, 0), False),
+        # A mass deletion, long after the beginning.
+        ((3000, 3000, 3000, 3000, 1000), False),
+    ],
+)
+def test_first_counts_of_different_replicas_are_doubted(counts: tuple[int, ...], doubtful: bool) -> None:
+    wholeness = Wholeness()
+    for rows in counts:
+        wholeness.counted(rows)
+    assert wholeness.doubtful is doubtful
 
 
 def test_a_partial_count_is_not_believed_and_a_lasting_one_is() -> None:
