@@ -28,6 +28,7 @@ TIMEOUT_SECONDS = 5.0
 # Requests on one connection; then the Service chooses a gateway anew.
 KEPT_FOR = 200
 _BLOCK = 512
+_BITS = {"catalogue": CATALOGUE_AWAY, "semantic": BY_WORDS}
 _FAULTS_TOLD = 50
 
 
@@ -67,10 +68,7 @@ class AnswerLog:
         record["ids"][: len(hits)] = [sku_number(hit["id"]) for hit in hits]
         record["scores"][: len(hits)] = [hit["score"] for hit in hits]
         record["release"] = answer["release"].encode()
-        bits = {"catalogue": CATALOGUE_AWAY, "semantic": BY_WORDS}
-        record["degraded"] = np.bitwise_or.reduce(
-            [bits.get(part, LESS_THAN_WHOLE) for part in answer["degraded"]], initial=0
-        )
+        record["degraded"] = sum({_BITS.get(part, LESS_THAN_WHOLE) for part in answer["degraded"]})
         record["dropped"] = answer["dropped"]
         record["hits"] = len(hits)
 

@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 import orjson
+import pytest
 
 from benchmarks.switch_load import AnswerLog
 from benchmarks.switch_log import read_answers, sku_name
@@ -26,6 +27,24 @@ def test_an_answer_comes_back_from_the_log(tmp_path: Path) -> None:
     assert answer["ids"].tolist()[:2] == [7, 61_803_398_873]
     assert abs(answer["scores"][0] - 0.57) < 1e-6
     assert 0.5 <= answer["seconds"] < 5
+
+
+@pytest.mark.parametrize(
+    ("parts", "bits"),
+    [
+        ([], 0),
+        (["catalogue"], 1),
+        (["vectors"], 2),
+        (["vectors", "another"], 2),
+        (["semantic", "catalogue"], 5),
+    ],
+)
+def test_what_is_missing_is_kept(tmp_path: Path, parts: list[str], bits: int) -> None:
+    log = AnswerLog(tmp_path / "a.log")
+    log.add(time.monotonic(), 0, 200, orjson.dumps(ANSWER | {"degraded": parts}))
+    log.flush()
+    (answer,) = read_answers([tmp_path / "a.log"])
+    assert (answer["status"], answer["degraded"]) == (200, bits)
 
 
 def test_every_block_is_written_and_failures_are_counted(tmp_path: Path) -> None:
