@@ -19,7 +19,14 @@ from search_operator.observe.credentials import StoreCredentials, read_credentia
 from search_operator.observe.elasticsearch import CatalogueReader
 from search_operator.observe.gateways import look_at_gateways
 from search_operator.observe.milvus import look_at_milvus
-from search_operator.observe.observation import Capacity, CatalogueView, MilvusView, Observation, PodView
+from search_operator.observe.observation import (
+    Capacity,
+    CatalogueView,
+    MilvusView,
+    Observation,
+    PodView,
+    Problem,
+)
 from search_operator.observe.workloads import job_progress, job_view, pod_view, slices_of
 from search_operator.render.gateway import active_name
 
@@ -70,11 +77,15 @@ class Observer:
     async def _milvus(self, index: SemanticSearchIndex, credentials: StoreCredentials) -> MilvusView:
         if credentials.problem:
             return MilvusView(problem=credentials.problem)
+        if _leaves_its_data(index):
+            return MilvusView(problem=_NOT_ASKED)
         return await look_at_milvus(self.milvus, index, credentials)
 
     async def _catalogue(self, index: SemanticSearchIndex, credentials: StoreCredentials) -> CatalogueView:
         if credentials.problem:
             return CatalogueView(problem=credentials.problem)
+        if _leaves_its_data(index):
+            return CatalogueView(problem=_NOT_ASKED)
         return await self.catalogue.look(index.spec.catalogue.elasticsearch, credentials)
 
     async def _capacity(
@@ -93,6 +104,16 @@ class Observer:
             *(job_progress(self.http, pods, name, slices) for name, slices in running.items())
         )
         return {name: progress for name, progress in zip(running, told, strict=True) if progress}
+
+
+_NOT_ASKED = Problem(
+    "NotAsked", "the index is being deleted and leaves its data behind", needs_a_person=False
+)
+
+
+def _leaves_its_data(index: SemanticSearchIndex) -> bool:
+    """Whether nothing is wanted of the stores any more, so that one that is away can't hold the deletion up."""
+    return index.being_deleted and index.spec.deletion_policy == "Retain"
 
 
 def snapshot_in(config_map: Object | None) -> ReleaseSnapshot | None:
