@@ -8,12 +8,19 @@ from collections.abc import Iterator
 import pytest
 
 from demo.parts import RESOURCE
-from tests.cluster.index_bed import CATALOGUE_PREFIX, NAMESPACE, Bed, install, the_cluster
+from tests.cluster.index_bed import (
+    CATALOGUE_PREFIX,
+    NAMESPACE,
+    REFRESHED,
+    REFRESHED_PRODUCTS,
+    SERVED,
+    SERVED_PRODUCTS,
+    Bed,
+    install,
+    the_cluster,
+)
 from tests.testbed.cluster import TestbedError
 from tests.testbed.stores import deploy, reachable
-
-SERVED = "served"
-SERVED_PRODUCTS = 250
 
 
 @pytest.fixture(scope="session")
@@ -40,12 +47,25 @@ def _clear(bed: Bed) -> None:
 
 
 @pytest.fixture(scope="session")
-def served(bed: Bed) -> str:
+def begun(bed: Bed) -> None:
+    """The session's indexes are on their way, both at once: each spends most of its time waiting."""
+    for name, products in ((SERVED, SERVED_PRODUCTS), (REFRESHED, REFRESHED_PRODUCTS)):
+        bed.load_catalogue(name, products)
+        bed.apply(bed.resource(name))
+
+
+@pytest.fixture(scope="session")
+def served(bed: Bed, begun: None) -> str:
     """Name of an index that is Ready; tests that use it leave it so."""
-    bed.load_catalogue(SERVED, SERVED_PRODUCTS)
-    bed.apply(bed.resource(SERVED))
     bed.await_ready(SERVED)
     return SERVED
+
+
+@pytest.fixture(scope="session")
+def refreshed(bed: Bed, begun: None) -> str:
+    """Name of an index that is Ready, whose catalogue may be changed."""
+    bed.await_ready(REFRESHED)
+    return REFRESHED
 
 
 @pytest.fixture

@@ -48,6 +48,9 @@ NAMESPACE = "search-tests"
 CATALOGUE_PREFIX = "bed-"
 OPERATOR_USER = f"system:serviceaccount:{SYSTEM_NAMESPACE}:{OPERATOR}"
 READY_SECONDS = 300.0
+# The indexes of the whole session, and the products in their catalogues.
+SERVED, SERVED_PRODUCTS = "served", 250
+REFRESHED, REFRESHED_PRODUCTS = "refreshed", 200
 ALL_CONDITIONS = {
     "Ready",
     "Reconciling",

@@ -11,7 +11,7 @@ from search_plane.release.record import alias_name
 
 from demo.cluster_access import get
 from demo.parts import RESOURCE
-from tests.cluster.index_bed import CATALOGUE_PREFIX, NAMESPACE, Bed, eventually
+from tests.cluster.index_bed import CATALOGUE_PREFIX, NAMESPACE, SERVED, Bed, eventually
 from tests.testbed.stores import outage
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
@@ -37,29 +37,33 @@ def foreign_collection(bed: Bed) -> Iterator[str]:
         client.drop_collection(name)
 
 
-def served_index(bed: Bed, names: list[str], name: str) -> str:
-    names.append(name)
-    bed.load_catalogue(name, PRODUCTS)
-    bed.apply(bed.resource(name))
-    bed.await_ready(name)
-    (collection,) = bed.collections(name)
-    return collection
+INDEXES = ("deleted", "retained", "blocked", "unblocked")
 
 
-def test_deletion_removes_what_was_made_and_nothing_else(
-    bed: Bed, served: str, names: list[str], foreign_collection: str
-) -> None:
+@pytest.fixture(scope="module")
+def indexes(bed: Bed, begun: None) -> Iterator[None]:
+    """All indexes of this module and the session's, Ready: built at once, for each spends most of its time waiting."""
+    for name in INDEXES:
+        bed.load_catalogue(name, PRODUCTS)
+        bed.apply(bed.resource(name))
+    for name in (*INDEXES, SERVED):
+        bed.await_ready(name)
+    yield
+    for name in INDEXES:
+        bed.delete(name)
+        with bed.elasticsearch() as client:
+            client.indices.delete(index=CATALOGUE_PREFIX + name, ignore_unavailable=True)
+
+
+@pytest.mark.usefixtures("indexes")
+def test_deletion_removes_what_was_made_and_nothing_else(bed: Bed, foreign_collection: str) -> None:
     name = "deleted"
-    names.append(name)
-    bed.load_catalogue(name, PRODUCTS)
-    bed.apply(bed.resource(name))
-    bed.await_ready(name)
     (collection,) = set(bed.collections(name)) - {foreign_collection}
     with bed.milvus() as client:
         assert has_alias(client, name)
     children = bed.children(name)
     assert len(children) > 10
-    others = {child["metadata"]["uid"] for child in bed.children(served)}
+    others = {child["metadata"]["uid"] for child in bed.children(SERVED)}
 
     bed.delete(name)
 
@@ -72,14 +76,15 @@ def test_deletion_removes_what_was_made_and_nothing_else(
         lambda: not any(bed.pods(name, c) for c in ("encoder", "gateway", "build")), "its pods to end", 90
     )
     assert len(bed.ids_in_catalogue(CATALOGUE_PREFIX + name)) == PRODUCTS
-    assert {child["metadata"]["uid"] for child in bed.children(served)} == others
-    assert len(bed.collections(served)) == 1
-    bed.await_ready(served)
+    assert {child["metadata"]["uid"] for child in bed.children(SERVED)} == others
+    assert len(bed.collections(SERVED)) == 1
+    bed.await_ready(SERVED)
 
 
-def test_retained_data_is_adopted_by_the_next_index_of_that_name(bed: Bed, names: list[str]) -> None:
+@pytest.mark.usefixtures("indexes")
+def test_retained_data_is_adopted_by_the_next_index_of_that_name(bed: Bed) -> None:
     name = "retained"
-    collection = served_index(bed, names, name)
+    (collection,) = bed.collections(name)
     bed.patch(name, RETAIN)
     bed.delete(name)
     assert bed.collections(name) == [collection]
@@ -94,9 +99,10 @@ def test_retained_data_is_adopted_by_the_next_index_of_that_name(bed: Bed, names
     assert bed.ids_in_milvus(collection) == rows
 
 
-def test_deletion_without_milvus_says_the_way_out_and_goes_it(bed: Bed, names: list[str]) -> None:
+@pytest.mark.usefixtures("indexes")
+def test_deletion_without_milvus_says_the_way_out_and_goes_it(bed: Bed) -> None:
     name = "blocked"
-    collection = served_index(bed, names, name)
+    (collection,) = bed.collections(name)
     with outage.paused(bed.cluster, "milvus"):
         bed.k("delete", "ssi", name, "--wait=false")
         told = bed.await_condition(name, "Ready", "False", "DeletionBlocked", 30)
@@ -110,9 +116,9 @@ def test_deletion_without_milvus_says_the_way_out_and_goes_it(bed: Bed, names: l
         client.drop_collection(collection)
 
 
-def test_deletion_goes_on_by_itself_when_milvus_is_back(bed: Bed, names: list[str]) -> None:
+@pytest.mark.usefixtures("indexes")
+def test_deletion_goes_on_by_itself_when_milvus_is_back(bed: Bed) -> None:
     name = "unblocked"
-    served_index(bed, names, name)
     with outage.paused(bed.cluster, "milvus"):
         bed.k("delete", "ssi", name, "--wait=false")
         bed.await_condition(name, "Ready", "False", "DeletionBlocked", 30)

@@ -9,11 +9,10 @@ import pytest
 
 from sample_catalogue import DEFAULT_SEED, apply_changes, bad_documents, mutate
 from tests.cluster.index_bed import CATALOGUE_PREFIX, Bed
+from tests.cluster.index_bed import REFRESHED as NAME
+from tests.cluster.index_bed import REFRESHED_PRODUCTS as PRODUCTS
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
-
-PRODUCTS = 200
-NAME = "refreshed"
 
 
 def refresh(bed: Bed, job: str) -> dict[str, Any]:
@@ -50,11 +49,8 @@ def ask_for_a_refresh(bed: Bed) -> dict[str, Any]:
     return last
 
 
-def test_a_refresh_follows_the_catalogue(bed: Bed, names: list[str]) -> None:
-    names.append(NAME)
-    index = bed.load_catalogue(NAME, PRODUCTS)
-    bed.apply(bed.resource(NAME))
-    bed.await_ready(NAME)
+def test_a_refresh_follows_the_catalogue(bed: Bed, refreshed: str) -> None:
+    index = CATALOGUE_PREFIX + refreshed
     changes = list(
         mutate(
             DEFAULT_SEED, PRODUCTS, at=datetime(2026, 11, 20, tzinfo=UTC), repriced=3, retitled=2, deleted=1
