@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -95,11 +96,15 @@ def candidates(bed: Bed, encoder: EncoderServer, bge_artefact: WeightsFolder, ro
         "encoder": rows,
         "few links": rows,
     }
-    made = {}
-    for fault, content in contents.items():
+
+    def filled(fault: str) -> ReleaseSnapshot:
         few = fault == "few links"
-        made[fault] = bed.candidate(encoder, m=2, ef_construction=2) if few else bed.candidate(encoder)
-        bed.write(made[fault], content)
+        release = bed.candidate(encoder, m=2, ef_construction=2) if few else bed.candidate(encoder)
+        bed.write(release, contents[fault])
+        return release
+
+    with ThreadPoolExecutor() as pool:
+        made = dict(zip(contents, pool.map(filled, contents), strict=True))
     bed.seal(list(made.values()))
     return made
 
