@@ -38,8 +38,8 @@ class QueryLoad:
 
     @property
     def failed(self) -> list[Answered]:
-        """Queries without a 200."""
-        return [answer for answer in self.answers if answer.status != 200]
+        """Queries that no release answered: without a 200, or found by their words only."""
+        return [answer for answer in self.answers if answer.status != 200 or "semantic" in answer.degraded]
 
     def releases(self) -> Counter[str]:
         """How many answers each release gave."""

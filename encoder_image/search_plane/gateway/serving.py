@@ -12,7 +12,7 @@ from search_plane.gateway.faults import Unavailable
 from search_plane.gateway.join import Catalogue
 from search_plane.gateway.metrics import GatewayMetrics
 from search_plane.gateway.settings import Settings
-from search_plane.gateway.vectors import Extra, VectorSearch
+from search_plane.gateway.vectors import VectorSearch
 from search_plane.gateway.watch import CollectionWatch, Expected
 from search_plane.release.record import ReleaseSnapshot
 
@@ -42,9 +42,8 @@ class ReleasePath:
             snapshot.milvus,
             timeout,
             settings.milvus_hedge_ms / 1000 or None,
-            on_extra=self._on_extra_search,
+            on_extra=lambda kind: metrics.extra_searches.labels(kind).inc(),
         )
-        self._metrics = metrics
         expected = Expected(snapshot.fingerprint, snapshot.encoder.dimension)
         self.catalogue = Catalogue(snapshot.catalogue, settings.es_timeout_ms / 1000, pool)
         self.watch = CollectionWatch(
@@ -125,10 +124,6 @@ class ReleasePath:
         if not nearest.whole:
             name = self.snapshot.milvus.collection
             raise Unavailable("milvus", "partial", f"Milvus does not see all rows of collection {name}")
-
-    def _on_extra_search(self, kind: Extra) -> None:
-        self._metrics.extra_searches.labels(kind).inc()
-        self.watch.alarm()
 
     async def _departed(self, ids: Sequence[str]) -> frozenset[str]:
         """Which of the ids the catalogue no longer has; none while it does not answer."""

@@ -9,16 +9,16 @@ import numpy as np
 
 from search_plane.gateway.collection import Collection
 from search_plane.gateway.faults import Unavailable
-from search_plane.gateway.wholeness import WHOLE_CLOSE_PROBES, WHOLE_PROBES, Sentinel, Wholeness, judge
+from search_plane.gateway.wholeness import Sentinel, Wholeness, judge
 
 log = logging.getLogger(__name__)
 
 SENTINELS = 16
 # Replicas take turns: one request would often see the healthy one only.
 _READINGS = 2
-# After a sign of trouble probes come ten times as often, with more readings: a query node may be about to return.
-_ALARMED_READINGS = 4
-ALARMED_SECONDS = 60.0
+# How much oftener probes come in doubt, to end it soon. Nothing else raises the pace: a Milvus that is merely slow or
+# fails would get the more to do for it.
+_IN_DOUBT = 5
 _PROBES_PER_COUNT = 5
 _CHOICES = 4
 # One reading alone may be of a replica that is just returning.
@@ -53,7 +53,6 @@ class CollectionWatch:
         self._departed = departed
         self._sentinels: tuple[Sentinel, ...] = ()
         self._probes = 0
-        self._alarmed_until = 0.0
         self._random = np.random.default_rng()
 
     async def learn(self) -> None:
@@ -75,18 +74,7 @@ class CollectionWatch:
         for _ in range(_FIRST_COUNTS):
             await self._count()
         await self._choose()
-        if self.wholeness.doubtful:
-            self.alarm()
         self.learned = True
-
-    def alarm(self) -> None:
-        """A search was slow, failed or came back short: for some time the collection is looked at closely."""
-        self._alarmed_until = asyncio.get_running_loop().time() + ALARMED_SECONDS
-
-    @property
-    def alarmed(self) -> bool:
-        """Whether there was a sign of trouble lately."""
-        return asyncio.get_running_loop().time() < self._alarmed_until
 
     async def run(self, probe_seconds: float) -> None:
         """Probes, and asks where the rows are read, until cancelled. A question without an answer proves nothing.
@@ -95,7 +83,10 @@ class CollectionWatch:
         """
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(
-                self._keep_asking(self.probe, lambda: probe_seconds / 10 if self.alarmed else probe_seconds)
+                self._keep_asking(
+                    self.probe,
+                    lambda: probe_seconds / _IN_DOUBT if self.wholeness.doubtful else probe_seconds,
+                )
             )
             # On its own, as probes may hang on a dead node while another one is about to answer.
             tasks.create_task(self._keep_asking(self._place, lambda: probe_seconds))
@@ -115,8 +106,7 @@ class CollectionWatch:
     async def probe(self) -> None:
         """Looks for every sentinel once per reading; now and then counts the rows and fills up the sentinels."""
         doubted = self.wholeness.doubtful
-        count = _ALARMED_READINGS if self.alarmed else _READINGS
-        readings = await asyncio.gather(*(self._found(self._sentinels) for _ in range(count)))
+        readings = await asyncio.gather(*(self._found(self._sentinels) for _ in range(_READINGS)))
         missing = [one.id for one in self._sentinels if not all(one.id in found for found in readings)]
         stored = {}
         if missing:
@@ -129,9 +119,7 @@ class CollectionWatch:
         now = asyncio.get_running_loop().time()
         judgement = judge(self._sentinels, readings, stored, now, departed)
         self._sentinels = judgement.sentinels
-        if not judgement.whole:
-            self.alarm()
-        self.wholeness.probed(judgement.whole, now, WHOLE_CLOSE_PROBES if self.alarmed else WHOLE_PROBES)
+        self.wholeness.probed(judgement.whole, now)
         if self.wholeness.doubtful is not doubted:
             state = "lacks rows" if self.wholeness.doubtful else "is whole again"
             log.warning(
@@ -149,7 +137,6 @@ class CollectionWatch:
         placement = await self._collection.placement(self._deadline())
         self.wholeness.placed(placement, asyncio.get_running_loop().time())
         if self.wholeness.doubtful and not doubted:
-            self.alarm()
             log.warning("collection %s is read by another node", self._collection.target.collection)
 
     async def _count(self) -> None:

@@ -13,10 +13,9 @@ Metric = Literal["COSINE", "IP", "L2"]
 # which a restarted one has anew.
 Placement = frozenset[tuple[int, str, int, frozenset[int]]]
 
-# Probes that must have found every sentinel, one after the other, before answers are believed again: at the usual pace,
-# and at the close one, where all could by chance be answered by the replica that is whole.
-WHOLE_PROBES: Final = 2
-WHOLE_CLOSE_PROBES: Final = 20
+# Probes that must have found every sentinel, one after the other, before answers are believed again: few could by chance
+# all be answered by the replica that is whole.
+WHOLE_PROBES: Final = 20
 # A returning query node serves partial rows for 6-24 s (docs/gateway.md); what is missing for longer is gone.
 SETTLED_SECONDS: Final = 30.0
 # How long answers are doubted at least when a node begins to lead: the 3 s that it is named before it answers, and some.
@@ -74,13 +73,13 @@ class Wholeness:
             self._doubtful_until = now + PLACED_SECONDS
         self._placement = placement
 
-    def probed(self, whole: bool, now: float, enough: int = WHOLE_PROBES) -> None:
-        """A probe found every sentinel, or did not; `enough` of the first kind in a row end the doubt."""
+    def probed(self, whole: bool, now: float) -> None:
+        """A probe found every sentinel, or did not; WHOLE_PROBES of the first kind in a row end the doubt."""
         if not whole:
             self.suspect()
             return
         self._whole_probes += 1
-        if self._whole_probes >= enough and now >= self._doubtful_until:
+        if self._whole_probes >= WHOLE_PROBES and now >= self._doubtful_until:
             self._doubtful = False
 
     def counted(self, rows: int) -> None:

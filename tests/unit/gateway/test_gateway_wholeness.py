@@ -77,10 +77,13 @@ def test_doubt_lasts_until_two_probes_in_a_row_were_whole() -> None:
     wholeness = Wholeness()
     assert not wholeness.doubtful
     wholeness.suspect()
-    for whole, doubtful in ((True, True), (False, True), (True, True), (True, False), (False, True)):
+    for whole in (*[True] * (WHOLE_PROBES - 1), False, *[True] * (WHOLE_PROBES - 1)):
         wholeness.probed(whole, now=0.0)
-        assert wholeness.doubtful is doubtful
-    assert WHOLE_PROBES == 2
+        assert wholeness.doubtful
+    wholeness.probed(True, now=0.0)
+    assert not wholeness.doubtful
+    wholeness.probed(False, now=0.0)
+    assert wholeness.doubtful
 
 
 def placement(*nodes: int) -> Placement:
