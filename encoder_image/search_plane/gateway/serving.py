@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 # Longest age of "its parts have answered" while a release waits to be used.
 WARM_SECONDS = 5.0
+# Readings of the release file for each question to a part that has not answered: a file is cheaper to ask than an encoder.
+_POLLS_PER_QUESTION = 2.5
 # Connections to the encoder and the catalogue that are open before the first query comes.
 _WARM_CONNECTIONS = 4
 _PARTS = ("encoder", "milvus", "elasticsearch")
@@ -92,7 +94,9 @@ class ReleasePath:
             parts = tuple(self.waiting_for) if self.in_service else _PARTS
             await asyncio.gather(*(self._ask(part) for part in parts))
             on_answers()
-            await asyncio.sleep(WARM_SECONDS if self.ready else self._settings.poll_seconds)
+            await asyncio.sleep(
+                WARM_SECONDS if self.ready else _POLLS_PER_QUESTION * self._settings.poll_seconds
+            )
 
     async def _ask(self, part: str) -> None:
         """Asks a part a small real question, and notes what is wrong."""

@@ -36,7 +36,7 @@ class Settings(BaseModel):
     es_timeout_ms: Milliseconds = 500
     total_timeout_ms: Milliseconds = 2_000
     pool_connections: Annotated[int, Field(ge=1, le=4_096)] = 64
-    poll_seconds: Annotated[float, Field(gt=0, le=60)] = 0.5
+    poll_seconds: Annotated[float, Field(gt=0, le=60)] = 0.2
     probe_seconds: Annotated[float, Field(gt=0, le=60)] = 1.0
     drain_seconds: Annotated[float, Field(ge=0, le=300)] = 5.0
     stop_seconds: Annotated[float, Field(gt=0, le=300)] = 10.0

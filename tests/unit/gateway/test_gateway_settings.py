@@ -17,7 +17,7 @@ def test_defaults_are_the_contracts() -> None:
         1500,
         500,
     )
-    assert (settings.encoder_hedge_ms, settings.milvus_hedge_ms, settings.poll_seconds) == (200, 150, 0.5)
+    assert (settings.encoder_hedge_ms, settings.milvus_hedge_ms, settings.poll_seconds) == (200, 150, 0.2)
     assert settings.total_timeout_ms == 2000
 
 
