@@ -17,10 +17,11 @@ class Mode(Enum):
 
 
 class Cable:
-    """A TCP relay from a loopback port to `host:port`. Its own thread runs the event loop."""
+    """A TCP relay from a free port of `listen` to `host:port`. Its own thread runs the event loop."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, listen: str = "127.0.0.1") -> None:
         self._target = (host, port)
+        self._listen = listen
         self._mode = Mode.OPEN
         self._delay = 0.0
         self._writers: set[asyncio.StreamWriter] = set()
@@ -33,8 +34,8 @@ class Cable:
 
     @property
     def address(self) -> str:
-        """`127.0.0.1:PORT` of this end."""
-        return f"127.0.0.1:{self.port}"
+        """`127.0.0.1:PORT` or the like, of this end."""
+        return f"{self._listen}:{self.port}"
 
     def set(self, mode: Mode, delay: float = 0.0) -> None:
         """Changes what happens from now on, to open connections too. `delay`: seconds added to each chunk."""
@@ -50,7 +51,7 @@ class Cable:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(asyncio.start_server(self._accept, "127.0.0.1", 0))
+        server = self._loop.run_until_complete(asyncio.start_server(self._accept, self._listen, 0))
         self.port = server.sockets[0].getsockname()[1]
         self._started.set()
         self._loop.run_forever()
