@@ -52,8 +52,8 @@ def resume(cluster: Cluster, store: Store) -> None:
 @contextlib.contextmanager
 def paused(cluster: Cluster, store: Store) -> Iterator[None]:
     """``pause`` for the duration of the context, ``resume`` whatever happens in it."""
-    pause(cluster, store)
     try:
+        pause(cluster, store)
         yield
     finally:
         resume(cluster, store)
