@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from search_operator.decide.refreshing import SETTLES_FOR
 from search_operator.decide.rollout import rollout
 from search_operator.observe.book import Book
 
@@ -83,7 +84,7 @@ def test_with_full_rebuilds_a_request_is_a_release_and_no_job() -> None:
     assert rollout(world.observe()).wanted.release == book.active.release
 
 
-def test_a_release_that_came_back_without_a_catch_up_is_refreshed_at_once() -> None:
+def test_a_release_that_came_back_without_a_catch_up_is_refreshed_when_it_has_settled() -> None:
     world = with_room()
     world.settle()
     world.set_spec(encoder={"precision": "fp16"})
@@ -92,8 +93,14 @@ def test_a_release_that_came_back_without_a_catch_up_is_refreshed_at_once() -> N
     assert kept is not None
     world.tick(timedelta(hours=1).total_seconds())
     world.set_spec(rollout={"rollbackTo": kept.release})
+    while world.book.active is None or world.book.active.release != kept.release:
+        world.reconcile()
+        world.progress()
+    world.now = world.book.active.since + SETTLES_FOR - timedelta(seconds=1)
+    world.reconcile()
+    assert refreshes(world) == []
+    world.tick(1)
     world.settle()
-    assert world.book.active is not None
     assert (world.book.active.release, world.book.active.by) == (kept.release, "Rollback")
     (job,) = [j for j in world.observe().jobs if j.component == "refresh"]
     assert (job.release, job.succeeded) == (kept.release, True)
