@@ -229,7 +229,7 @@ def arguments() -> argparse.Namespace:
     add("--rollbacks", type=int, default=ROLLBACKS, help=f"of these taken back (default: {ROLLBACKS})")
     add("--products", type=int, default=1500, help="in the catalogue (default: 1500)")
     add("--concurrency", type=int, default=4, help="queries under way (default: 4)")
-    add("--rate", type=float, default=70.0, help="queries a second at most, 0: no bound (default: 70)")
+    add("--rate", type=float, default=50.0, help="queries a second at most, 0: no bound (default: 50)")
     add("--write-every", type=float, default=2.0, help="seconds between catalogue writes (default: 2)")
     add("--rest", type=float, default=10.0, help="seconds of rest before each move (default: 10)")
     add("--refresh-every", type=int, default=3, help="moves between refreshes, 0: none (default: 3)")
