@@ -4,12 +4,14 @@ SHELL := /bin/bash
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
+TORCH_VENV := .venv-torch
+TORCH_STAMP := $(TORCH_VENV)/.installed
 UV ?= uv
 SOURCES := operator encoder_image sample_catalogue demo tests $(wildcard benchmarks)
 export PYTHONPATH := operator:encoder_image:.
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help venv demo demo-down test test-down test-unit lint crd lock bench-reconcile bench-build bench-refresh bench-switch bench-two-nodes clean
+.PHONY: help venv demo demo-down test test-down test-unit test-torch lint crd lock bench-reconcile bench-build bench-refresh bench-switch bench-two-nodes bench-encoder clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,13 +41,23 @@ lint: $(STAMP) ## style and types
 
 test: lint ## all levels of proof: style, types, then every test on real parts
 	$(PYTHON) -m demo build --for-tests
-	$(PYTHON) -m pytest
+	# One worker for all that starts something, the other for the units beside it.
+	$(PYTHON) -m pytest -n 2
 
 test-down: $(STAMP) ## remove the tests' cluster, which `make test` leaves up for the next time
 	$(PYTHON) -m tests.testbed.cluster down --instance test
 
 test-unit: $(STAMP) ## only the tests that need nothing started
 	$(PYTHON) -m pytest tests/unit
+
+# Three gigabytes, so beside the environment of everything else.
+$(TORCH_STAMP): requirements/torch.txt
+	test -x $(TORCH_VENV)/bin/python || python3 -m venv $(TORCH_VENV)
+	$(TORCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/torch.txt
+	touch $@
+
+test-torch: $(TORCH_STAMP) ## the export of models, with torch (not part of `make test`)
+	$(TORCH_VENV)/bin/python -m pytest tests/torch_lane
 
 crd: $(STAMP) ## generate crds/ from operator/search_operator/api
 	$(PYTHON) -m search_operator.api > crds/.generated && mv crds/.generated crds/semanticsearchindexes.yaml
@@ -57,6 +69,8 @@ lock: ## resolve requirements/*.txt anew (needs uv)
 	  --extra plane -o requirements/plane.txt pyproject.toml
 	$(UV) pip compile --quiet --no-header --no-annotate --no-emit-index-url --generate-hashes --python-version 3.11 \
 	  --extra operator --extra plane --extra dev -o requirements/dev.txt pyproject.toml
+	$(UV) pip compile --quiet --no-header --no-annotate --no-emit-index-url --generate-hashes --python-version 3.11 \
+	  --extra operator --extra plane --extra dev --extra export -o requirements/torch.txt pyproject.toml
 
 bench-reconcile: $(STAMP) ## time from apply to all children existing, against the bare applies
 	$(PYTHON) -m benchmarks.reconcile
@@ -73,6 +87,9 @@ bench-switch: $(STAMP) ## 20 switches and 5 rollbacks under 100,000 queries, eac
 bench-two-nodes: $(STAMP) ## failed, slow and short searches while query nodes die and return (ten minutes)
 	$(PYTHON) -m benchmarks.two_nodes
 
+bench-encoder: $(STAMP) ## the encoder against ONNX Runtime alone and its peers (a quarter of an hour)
+	$(PYTHON) -m benchmarks.encoder $(if $(INFINITY),--infinity $(INFINITY))
+
 clean: demo-down test-down ## remove the clusters made here, the cache of built tools and images, and .venv
 	$(PYTHON) -m tests.testbed.cluster clean
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf $(VENV) $(TORCH_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

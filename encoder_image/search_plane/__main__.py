@@ -1,4 +1,4 @@
-"""The image's command: `encoder`, `gateway`, `job build|catchup|refresh|verify`.
+"""The image's command: `encoder`, `gateway`, `job build|catchup|refresh|verify`; and `encoder export`, with torch.
 
 Each part is imported only when it runs.
 """
@@ -13,11 +13,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one part of the data plane; returns its exit code."""
     parser = argparse.ArgumentParser(prog="search_plane", description="The data plane of one search index.")
     parts = parser.add_subparsers(dest="part", required=True)
-    parts.add_parser("encoder", help="serve vectors of one encoder identity")
+    encoder = parts.add_parser(
+        "encoder", help="serve vectors of one encoder identity, or export a model for it"
+    )
+    encoder.add_argument("action", nargs="?", choices=["serve", "export"], default="serve")
     parts.add_parser("gateway", help="serve the search API")
     job = parts.add_parser("job", help="fill, refresh or measure the collection of a release")
     job.add_argument("kind", choices=["build", "catchup", "refresh", "verify"])
-    chosen = parser.parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:2] == ["encoder", "export"]:
+        return int(import_module("search_plane.encoder.exporting").main(given[2:]))
+    chosen = parser.parse_args(given)
     if chosen.part == "job" and chosen.kind == "verify":
         return int(import_module("search_plane.jobs.verify_command").main())
     if chosen.part == "job":

@@ -24,7 +24,7 @@ from search_operator.milvus_api import MilvusPool
 from search_operator.observe.credentials import StoreCredentials
 from search_operator.observe.milvus import look_at_milvus
 from search_operator.observe.observation import CollectionView, JobView
-from search_plane.jobs.embedding import FINGERPRINT_HEADER
+from search_plane.release.embedding_wire import FINGERPRINT_HEADER
 from search_plane.release.record import (
     CatalogueTarget,
     HnswIndex,

@@ -2,9 +2,11 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,27 +17,54 @@ from search_plane.encoder.pooling import FloatArray, normalised, sound_rows
 from search_plane.encoder.session import Runtime
 from search_plane.encoder.tokenising import TokenIds
 
+# While queries come, a batch of documents is so much smaller: the next query waits for it.
+BESIDE_QUERIES = 4
+QUERIES_FOLLOW_SECONDS = 1.0
+
 
 class Overloaded(Exception):
-    """More tokens wait than may; `retry_after` guesses, in whole seconds, when another try is worth it."""
+    """More waits than can be computed in time; `retry_after` guesses, in seconds, when another try is worth it."""
 
-    def __init__(self, waiting: int, limit: int, retry_after: int) -> None:
-        super().__init__(f"{waiting} tokens wait, at most {limit} may")
+    def __init__(self, reason: str, retry_after: int) -> None:
+        super().__init__(reason)
         self.retry_after = retry_after
+
+
+class Expired(Overloaded):
+    """The caller's time was over before the computation began."""
 
 
 class InferenceFailed(Exception):
     """The runtime failed, or gave a vector that is not finite or has no direction."""
 
 
+class Priority(Enum):
+    """Who goes first. The value is the seconds for which others may overtake since the last batch of that kind.
+
+    So queries go before documents, yet each second one batch of documents is computed. PROBE: the encoder's own.
+    """
+
+    PROBE = float("-inf")
+    QUERY = 0.0
+    DOCUMENT = 1.0
+
+
 class Job:
-    """The texts of one request; `vectors` resolves to float32 [texts, dimension]."""
+    """The texts of one request; `vectors` resolves to float32 [texts, dimension].
+
+    `until` is the time.perf_counter() at which its caller goes away.
+    """
 
     def __init__(
-        self, texts: Sequence[TokenIds], normalise: bool, vectors: "asyncio.Future[FloatArray]"
+        self,
+        texts: Sequence[TokenIds],
+        normalise: bool,
+        until: float,
+        vectors: "asyncio.Future[FloatArray]",
     ) -> None:
         self.texts = texts
         self.normalise = normalise
+        self.until = until
         self.vectors = vectors
         self.rows: list[FloatArray | None] = [None] * len(texts)
         self.missing = len(texts)
@@ -50,6 +79,7 @@ class _Waiting:
     job: Job
     index: int
     since: float
+    priority: Priority
 
     @property
     def tokens(self) -> int:
@@ -76,32 +106,49 @@ class Batcher:
         self._loop = asyncio.get_running_loop()
         self._threads = ThreadPoolExecutor(runtime.lanes, thread_name_prefix="lane")
         self._free = runtime.lanes
-        self._waiting: list[_Waiting] = []
-        self._queued_tokens = 0
+        self._waiting: dict[Priority, deque[_Waiting]] = {priority: deque() for priority in Priority}
+        self._queued_tokens = dict.fromkeys(Priority, 0)
+        self._begun = dict.fromkeys(Priority, float("-inf"))
         self._woken = False
-        # Tokens per second, smoothed, of all lanes together; only for Retry-After.
+        # Tokens per second, smoothed, of all lanes together: for Retry-After and for what can't be in time.
         self._speed = 5000.0
 
-    def submit(self, texts: Sequence[TokenIds], *, normalise: bool = True, urgent: bool = False) -> Job:
-        """Queue texts (not empty); `urgent` ones go first and are never refused (the probes).
+    def submit(
+        self,
+        texts: Sequence[TokenIds],
+        *,
+        normalise: bool = True,
+        priority: Priority = Priority.QUERY,
+        within: float = float("inf"),
+    ) -> Job:
+        """Queue texts (not empty); probes are never refused. Queries and documents have a budget each.
 
-        Raises Overloaded when something waits already and these do not fit besides it.
+        `within`: seconds after which nobody waits any more. Raises Overloaded when something of that priority waits
+        already and these do not fit besides it, or cannot be begun `within` the time by the speed seen so far.
         """
         tokens = sum(len(ids) for ids in texts)
-        if not urgent and self._queued_tokens and self._queued_tokens + tokens > self._max_queue_tokens:
-            seconds = self._queued_tokens / self._speed
-            raise Overloaded(self._queued_tokens, self._max_queue_tokens, max(1, round(seconds)))
-        job = Job(texts, normalise, self._loop.create_future())
+        if priority is not Priority.PROBE:
+            self._admit(priority, tokens, within)
         now = time.perf_counter()
-        entries = [_Waiting(job, index, now) for index in range(len(texts))]
-        if urgent:
-            self._waiting[:0] = entries
-        else:
-            self._waiting.extend(entries)
-        self._queued_tokens += tokens
+        job = Job(texts, normalise, now + within, self._loop.create_future())
+        self._waiting[priority].extend(_Waiting(job, index, now, priority) for index in range(len(texts)))
+        self._queued_tokens[priority] += tokens
         self._metrics.inflight_tokens.inc(tokens)
         self._wake()
         return job
+
+    def _admit(self, priority: Priority, tokens: int, within: float) -> None:
+        """Raises Overloaded where the texts would only make everybody wait longer."""
+        waiting = self._queued_tokens[priority]
+        ahead = waiting if priority is Priority.QUERY else sum(self._queued_tokens.values())
+        seconds = ahead / self._speed
+        retry_after = max(1, round(seconds))
+        if waiting and waiting + tokens > self._max_queue_tokens:
+            raise Overloaded(f"{waiting} tokens wait, at most {self._max_queue_tokens} may", retry_after)
+        if waiting and seconds > within:
+            raise Overloaded(
+                f"{ahead} tokens wait, which takes {seconds:.3g} s of the {within:.3g} s given", retry_after
+            )
 
     def close(self) -> None:
         """Let go of the threads; what runs ends first."""
@@ -115,39 +162,62 @@ class Batcher:
 
     def _fill_lanes(self) -> None:
         self._woken = False
-        while self._free and self._waiting:
-            batch = self._take()
-            if batch:
-                self._start(batch)
+        while self._free:
+            heads = [waiting for priority in Priority if (waiting := self._next(priority))]
+            if not heads:
+                return
+            self._start(min(heads, key=self._rank))
 
-    def _take(self) -> list[_Waiting]:
-        """Remove the next batch from the queue, dropping what nobody waits for any more."""
-        window = WINDOW_BATCHES * self._limits.max_texts
-        alive: list[_Waiting] = []
-        position = 0
-        while position < len(self._waiting) and len(alive) < window:
-            entry = self._waiting[position]
-            position += 1
-            if entry.job.vectors.done():
-                self._forget(entry)
-            else:
-                alive.append(entry)
-        chosen = plan_batch([entry.tokens for entry in alive], self._limits)
+    def _rank(self, waiting: deque[_Waiting]) -> float:
+        head = waiting[0]
+        return max(head.since, self._begun[head.priority]) + head.priority.value
+
+    def _next(self, priority: Priority) -> deque[_Waiting]:
+        """What waits with that priority, after dropping from its head what nobody waits for any more."""
+        waiting, now = self._waiting[priority], time.perf_counter()
+        while waiting and not self._wanted(waiting[0], now):
+            waiting.popleft()
+        return waiting
+
+    def _wanted(self, entry: _Waiting, now: float) -> bool:
+        """Whether somebody waits for it; what nobody waits for is forgotten."""
+        if not entry.job.vectors.done() and now >= entry.job.until:
+            entry.job.vectors.set_exception(
+                Expired("the time given was over before the computation began", 1)
+            )
+        if entry.job.vectors.done():
+            self._queued_tokens[entry.priority] -= entry.tokens
+            self._metrics.inflight_tokens.dec(entry.tokens)
+            self._metrics.dropped.inc()
+            return False
+        return True
+
+    def _take(self, waiting: deque[_Waiting], now: float) -> list[_Waiting]:
+        """Remove the next batch from a queue, its first text included."""
+        limits, priority = self._limits, waiting[0].priority
+        if priority is Priority.DOCUMENT and now - self._begun[Priority.QUERY] < QUERIES_FOLLOW_SECONDS:
+            limits = limits.smaller(BESIDE_QUERIES)
+        self._begun[priority] = now
+        head: list[_Waiting] = []
+        while waiting and len(head) < WINDOW_BATCHES * limits.max_texts:
+            entry = waiting.popleft()
+            if self._wanted(entry, now):
+                head.append(entry)
+        chosen = plan_batch([entry.tokens for entry in head], limits)
         taken = set(chosen)
-        self._waiting[:position] = [entry for index, entry in enumerate(alive) if index not in taken]
-        return [alive[index] for index in chosen]
+        waiting.extendleft(head[index] for index in reversed(range(len(head))) if index not in taken)
+        return [head[index] for index in chosen]
 
-    def _forget(self, entry: _Waiting) -> None:
-        self._queued_tokens -= entry.tokens
-        self._metrics.inflight_tokens.dec(entry.tokens)
-
-    def _start(self, batch: list[_Waiting]) -> None:
+    def _start(self, waiting: deque[_Waiting]) -> None:
         now = time.perf_counter()
+        batch = self._take(waiting, now)
         texts = [entry.job.texts[entry.index] for entry in batch]
+        tokens, padded = sum(map(len, texts)), len(texts) * max(map(len, texts))
         self._free -= 1
-        self._queued_tokens -= sum(len(ids) for ids in texts)
+        self._queued_tokens[batch[0].priority] -= tokens
         self._metrics.batch_size.observe(len(batch))
-        self._metrics.batch_tokens.observe(len(batch) * max(len(ids) for ids in texts))
+        self._metrics.batch_tokens.observe(padded)
+        self._metrics.padding.inc(padded - tokens)
         self._metrics.queue_seconds.observe(now - min(entry.since for entry in batch))
         running = self._loop.run_in_executor(self._threads, self._compute, texts)
         running.add_done_callback(lambda done: self._finish(batch, now, done))

@@ -1,5 +1,6 @@
 """The body of POST /embed, in the JSON of text-embeddings-inference, and what may be wrong with it."""
 
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -32,6 +33,21 @@ class EmbedRequest:
 
 def parse_embed(body: bytes, dimension: int) -> EmbedRequest:
     """Read and check a body. Raises Refused with 413 for too much, 422 for anything else that is wrong."""
+    content = json_object(body, "inputs", _KEYS)
+    if str(content.get("truncation_direction") or "right").lower() != "right":
+        raise invalid('"truncation_direction": only "right" is served')
+    if content.get("dimensions") not in (None, dimension):
+        raise invalid(f'"dimensions": only {dimension} is served')
+    return EmbedRequest(
+        texts=checked_texts(content["inputs"], "inputs"),
+        prompt_name=checked_prompt(content),
+        normalize=checked_flag(content, "normalize"),
+        truncate=checked_flag(content, "truncate") is not False,
+    )
+
+
+def json_object(body: bytes, needed: str, known: Set[str]) -> dict[str, Any]:
+    """The JSON object in a body, with the key `needed` and no key that is not `known`; raises Refused."""
     if len(body) > MAX_BODY_BYTES:
         raise too_large()
     try:
@@ -39,24 +55,12 @@ def parse_embed(body: bytes, dimension: int) -> EmbedRequest:
     except orjson.JSONDecodeError as error:
         # A lone surrogate such as "\\ud83d" ends here too: it is no text.
         raise invalid(f"the body is not JSON: {error}") from error
-    if not isinstance(content, dict) or "inputs" not in content:
-        raise invalid('expected an object with "inputs", a text or a list of texts')
-    unknown = content.keys() - _KEYS
+    if not isinstance(content, dict) or needed not in content:
+        raise invalid(f'expected an object with "{needed}", a text or a list of texts')
+    unknown = content.keys() - known
     if unknown:
-        raise invalid(f"unknown keys: {', '.join(sorted(unknown))}; known are {', '.join(sorted(_KEYS))}")
-    if str(content.get("truncation_direction") or "right").lower() != "right":
-        raise invalid('"truncation_direction": only "right" is served')
-    if content.get("dimensions") not in (None, dimension):
-        raise invalid(f'"dimensions": only {dimension} is served')
-    prompt_name = content.get("prompt_name")
-    if prompt_name not in (None, "query", "document"):
-        raise invalid('"prompt_name": expected "query", "document" or null')
-    return EmbedRequest(
-        texts=_texts(content["inputs"]),
-        prompt_name=prompt_name,
-        normalize=_flag(content, "normalize", None),
-        truncate=_flag(content, "truncate", None) is not False,
-    )
+        raise invalid(f"unknown keys: {', '.join(sorted(unknown))}; known are {', '.join(sorted(known))}")
+    return content
 
 
 def too_large() -> Refused:
@@ -69,26 +73,36 @@ def invalid(error: str) -> Refused:
     return Refused(422, error, "validation")
 
 
-def _texts(inputs: object) -> tuple[str, ...]:
+def checked_texts(inputs: object, key: str) -> tuple[str, ...]:
+    """One text or a list of them, none blank; `key` is what the body calls them. Raises Refused."""
     texts = [inputs] if isinstance(inputs, str) else inputs
     if not isinstance(texts, list):
-        raise invalid('"inputs": expected a text or a list of texts')
+        raise invalid(f'"{key}": expected a text or a list of texts')
     if not texts:
-        raise Refused(422, '"inputs" is empty', "empty")
+        raise Refused(422, f'"{key}" is empty', "empty")
     if len(texts) > MAX_CLIENT_BATCH_SIZE:
         raise Refused(
-            413, f'"inputs": {len(texts)} texts, at most {MAX_CLIENT_BATCH_SIZE} at a time', "validation"
+            413, f'"{key}": {len(texts)} texts, at most {MAX_CLIENT_BATCH_SIZE} at a time', "validation"
         )
     for index, text in enumerate(texts):
         if not isinstance(text, str):
-            raise invalid(f'"inputs"[{index}]: expected a text, found {type(text).__name__}')
+            raise invalid(f'"{key}"[{index}]: expected a text, found {type(text).__name__}')
         if not text or text.isspace():
-            raise Refused(422, f'"inputs"[{index}] is blank', "empty")
+            raise Refused(422, f'"{key}"[{index}] is blank', "empty")
     return tuple(texts)
 
 
-def _flag(content: dict[str, Any], name: str, default: bool | None) -> bool | None:
+def checked_prompt(content: Mapping[str, Any]) -> PromptName | None:
+    """`prompt_name`: as what the texts are embedded. Raises Refused."""
+    name: PromptName | None = content.get("prompt_name")
+    if name not in (None, "query", "document"):
+        raise invalid('"prompt_name": expected "query", "document" or null')
+    return name
+
+
+def checked_flag(content: Mapping[str, Any], name: str) -> bool | None:
+    """A boolean or None. Raises Refused."""
     value = content.get(name)
     if value is not None and not isinstance(value, bool):
         raise invalid(f'"{name}": expected true or false, found {type(value).__name__}')
-    return default if value is None else value
+    return value

@@ -50,8 +50,19 @@ class Metrics:
         self.tokens = Counter(
             "encoder_tokens", "Tokens computed, padding not included.", registry=self.registry
         )
+        self.padding = Counter(
+            "encoder_padding_tokens", "Padding computed beside the tokens, in tokens.", registry=self.registry
+        )
+        self.dropped = Counter(
+            "encoder_dropped_texts",
+            "Texts that were not computed, for nobody waited any more.",
+            registry=self.registry,
+        )
         self.requests = Counter(
-            "encoder_requests", "Requests to /embed by HTTP status.", ["status"], registry=self.registry
+            "encoder_requests",
+            "Requests for vectors, on any route, by HTTP status.",
+            ["status"],
+            registry=self.registry,
         )
         self.ready = Gauge(
             "encoder_ready", "1 while the probe vectors are right, else 0.", registry=self.registry

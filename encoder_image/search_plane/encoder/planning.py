@@ -1,7 +1,7 @@
 """Which of the waiting texts go into the next batch: a pure function of their lengths."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 WINDOW_BATCHES = 4
@@ -19,6 +19,12 @@ class BatchLimits:
     max_tokens: int = 1024
     max_texts: int = 32
     call_tokens: int = 16
+
+    def smaller(self, times: int) -> "BatchLimits":
+        """The same with batches of so many times fewer texts and tokens, at least one."""
+        return replace(
+            self, max_tokens=max(1, self.max_tokens // times), max_texts=max(1, self.max_texts // times)
+        )
 
 
 def plan_batch(lengths: Sequence[int], limits: BatchLimits) -> list[int]:

@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from search_plane.encoder.artefact import Artefact, check_identity, load_artefact, pinned_digest
-from search_plane.encoder.batching import Batcher, InferenceFailed, Job
-from search_plane.encoder.embed_request import EmbedRequest, Refused
+from search_plane.encoder.batching import Batcher, InferenceFailed, Job, Priority
+from search_plane.encoder.embed_request import EmbedRequest, PromptName, Refused
 from search_plane.encoder.intake import Intake
 from search_plane.encoder.metrics import Metrics
 from search_plane.encoder.planning import BatchLimits
@@ -15,7 +16,8 @@ from search_plane.encoder.pooling import FloatArray
 from search_plane.encoder.probes import Prober
 from search_plane.encoder.session import OnnxSession, Runtime
 from search_plane.encoder.settings import Settings
-from search_plane.encoder.tokenising import TextTokeniser, TokenIds
+from search_plane.encoder.tokenising import TextTokeniser, Token, TokenIds
+from search_plane.encoder.tokenize_request import TokenizeRequest
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +29,14 @@ class Loaded:
     artefact: Artefact
     tokeniser: TextTokeniser
     runtime: Runtime
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """float32 [texts, dimension], and how many tokens were computed for them."""
+
+    vectors: FloatArray
+    tokens: int
 
 
 def load(settings: Settings) -> Loaded:
@@ -50,7 +60,7 @@ def warm_up(runtime: Runtime, ids: TokenIds, settings: Settings) -> None:
 
 
 class EncoderService:
-    """Serves one identity. Made inside a running event loop; everything but `vectors` is immediate."""
+    """Serves one identity. Made inside a running event loop; everything but `embed` and `tokenize` is immediate."""
 
     def __init__(self, settings: Settings, loaded: Loaded, metrics: Metrics) -> None:
         self.settings = settings
@@ -82,21 +92,31 @@ class EncoderService:
         """Why no traffic should come here; None when it should."""
         return "the encoder is stopping" if self.draining else self._prober.reason()
 
-    async def vectors(
-        self, request: EmbedRequest, on_disconnect: "Callable[[Job], Awaitable[None]] | None" = None
-    ) -> FloatArray:
-        """float32 [texts, dimension], normalised as asked.
+    async def embed(
+        self,
+        request: EmbedRequest,
+        *,
+        within: float = float("inf"),
+        on_disconnect: "Callable[[Job], Awaitable[None]] | None" = None,
+    ) -> Embedded:
+        """Vectors of the texts, normalised as asked; documents give way to queries.
 
-        `on_disconnect` is awaited beside the computation with the job, which it may cancel. Raises Refused
-        for texts that cannot be tokenised (422) or are too long and may not be cut (413), Overloaded when
-        too much waits, InferenceFailed when the model fails.
+        `within`: seconds for which the caller waits. `on_disconnect` is awaited beside the computation with the job,
+        which it may cancel. Raises Refused for texts that cannot be tokenised (422) or are too long and may not be
+        cut (413), Overloaded when too much waits, InferenceFailed when the model fails.
         """
+        asked = time.perf_counter()
         ids = await self._token_ids(request)
         wanted = self.identity.normalize if request.normalize is None else request.normalize
-        job = self._batcher.submit(ids, normalise=wanted)
+        job = self._batcher.submit(
+            ids,
+            normalise=wanted,
+            priority=Priority.DOCUMENT if request.prompt_name == "document" else Priority.QUERY,
+            within=within - (time.perf_counter() - asked),
+        )
         watching = asyncio.ensure_future(on_disconnect(job)) if on_disconnect else None
         try:
-            return await job.vectors
+            return Embedded(await job.vectors, sum(map(len, ids)))
         except InferenceFailed as error:
             self._prober.suspect(str(error))
             raise
@@ -105,13 +125,23 @@ class EncoderService:
             if watching is not None:
                 watching.cancel()
 
+    async def tokenize(self, request: TokenizeRequest) -> list[list[Token]]:
+        """The tokens of each text, not cut. Raises Refused for texts that cannot be tokenised (422)."""
+        prefix = self._prefix(request.prompt_name)
+        try:
+            return await self._intake.tokens(
+                [prefix + text for text in request.texts], special=request.add_special_tokens
+            )
+        except Exception as error:  # the tokenizer raises plain Exception for what it cannot take
+            raise _not_tokenised(error) from error
+
     async def _token_ids(self, request: EmbedRequest) -> list[TokenIds]:
-        prefix = self._prefix(request)
+        prefix = self._prefix(request.prompt_name)
         texts: Sequence[str] = [prefix + text for text in request.texts] if prefix else request.texts
         try:
             whole = await self._intake.encode(texts)
         except Exception as error:  # the tokenizer raises plain Exception for what it cannot take
-            raise Refused(422, f"the tokenizer failed: {error}", "tokenizer") from error
+            raise _not_tokenised(error) from error
         tokeniser = self.loaded.tokeniser
         if not request.truncate:
             for index, ids in enumerate(whole):
@@ -123,11 +153,15 @@ class EncoderService:
                     )
         return [tokeniser.cut(ids) for ids in whole]
 
-    def _prefix(self, request: EmbedRequest) -> str:
-        if request.prompt_name is None:
+    def _prefix(self, prompt_name: PromptName | None) -> str:
+        if prompt_name is None:
             return ""
-        return self.identity.query_prefix if request.prompt_name == "query" else self.identity.document_prefix
+        return self.identity.query_prefix if prompt_name == "query" else self.identity.document_prefix
 
     async def _embed_probes(self, texts: tuple[str, ...]) -> FloatArray:
         ids = [self.loaded.tokeniser.cut(one) for one in await self._intake.encode(texts)]
-        return await self._batcher.submit(ids, urgent=True).vectors
+        return await self._batcher.submit(ids, priority=Priority.PROBE).vectors
+
+
+def _not_tokenised(error: Exception) -> Refused:
+    return Refused(422, f"the tokenizer failed: {error}", "tokenizer")

@@ -12,9 +12,9 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
 from search_plane.gateway.faults import Unavailable
 from search_plane.gateway.hedging import ExtraBudget, first_good
+from search_plane.release.embedding_wire import ACCEPT_FLOAT32, FINGERPRINT_HEADER, TIMEOUT_HEADER, unpacked
 from search_plane.release.identity import EncoderIdentity
 
-FINGERPRINT_HEADER = "X-Encoder-Fingerprint"
 # A connection is renewed after about so many queries, so that a scaled-up encoder gets its share of them.
 _RENEW_EVERY = 200
 _LONGEST_RETRY_AFTER_SECONDS = 30
@@ -43,7 +43,11 @@ class QueryEncoder:
         self._calls = itertools.count(1)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=30, ttl_dns_cache=10),
-            headers={FINGERPRINT_HEADER: self._fingerprint, "Content-Type": "application/json"},
+            headers={
+                FINGERPRINT_HEADER: self._fingerprint,
+                "Content-Type": "application/json",
+                "Accept": ACCEPT_FLOAT32,
+            },
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None),
         )
@@ -57,11 +61,12 @@ class QueryEncoder:
             {"inputs": text, "prompt_name": "query", "normalize": self._identity.normalize, "truncate": True}
         )
         loop = asyncio.get_running_loop()
+        ends = min(until, loop.time() + self._timeout)
         try:
-            async with asyncio.timeout_at(min(until, loop.time() + self._timeout)):
+            async with asyncio.timeout_at(ends):
                 self._budget.earn()
                 status, headers, content = await first_good(
-                    lambda: self._post(body), self._hedge, self._may_ask_again
+                    lambda: self._post(body, ends), self._hedge, self._may_ask_again
                 )
         except TimeoutError:
             raise Unavailable("encoder", "timeout", "the encoder did not answer in time") from None
@@ -69,9 +74,7 @@ class QueryEncoder:
             raise Unavailable("encoder", "connection", "the encoder can't be reached") from None
         if status != 200:
             raise refusal(status, headers.get("Retry-After", ""))
-        return checked_vector(
-            headers.get(FINGERPRINT_HEADER), content, self._fingerprint, self._identity.dimension
-        )
+        return checked_vector(headers, content, self._fingerprint, self._identity.dimension)
 
     def _may_ask_again(self) -> bool:
         allowed = self._budget.spend()
@@ -82,9 +85,14 @@ class QueryEncoder:
     @retry(
         retry=retry_if_exception_type(aiohttp.ClientConnectionError), stop=stop_after_attempt(2), reraise=True
     )
-    async def _post(self, body: bytes) -> tuple[int, Mapping[str, str], bytes]:
-        renew = {"Connection": "close"} if next(self._calls) % _RENEW_EVERY == 0 else None
-        async with self._session.post(self._url, data=body, headers=renew, allow_redirects=False) as response:
+    async def _post(self, body: bytes, ends: float) -> tuple[int, Mapping[str, str], bytes]:
+        left = max(1, round((ends - asyncio.get_running_loop().time()) * 1000))
+        headers = {TIMEOUT_HEADER: str(left)}
+        if next(self._calls) % _RENEW_EVERY == 0:
+            headers["Connection"] = "close"
+        async with self._session.post(
+            self._url, data=body, headers=headers, allow_redirects=False
+        ) as response:
             return response.status, response.headers, await response.read()
 
     async def close(self) -> None:
@@ -98,7 +106,7 @@ def refusal(status: int, retry_after: str) -> Unavailable:
         return Unavailable(
             "encoder", "fingerprint", "the encoder serves another fingerprint than this release's"
         )
-    if status == 429:
+    if status in (429, 503):
         seconds = int(retry_after) if retry_after.isdecimal() else 1
         return Unavailable(
             "encoder",
@@ -110,20 +118,19 @@ def refusal(status: int, retry_after: str) -> Unavailable:
 
 
 def checked_vector(
-    header: str | None, content: bytes, fingerprint: str, dimension: int
+    headers: Mapping[str, str], content: bytes, fingerprint: str, dimension: int
 ) -> NDArray[np.float32]:
     """The one vector in an encoder's answer, if it is this fingerprint's, of the dimension, and finite. Pure.
 
     Raises Unavailable with reason `fingerprint` or `vector`.
     """
-    if header != fingerprint:
+    if headers.get(FINGERPRINT_HEADER) != fingerprint:
         raise Unavailable("encoder", "fingerprint", "the encoder answered with another fingerprint")
     try:
-        with np.errstate(over="ignore"):
-            vectors = np.asarray(orjson.loads(content), dtype=np.float32)
-    except (ValueError, TypeError):
+        vectors = unpacked(headers.get("Content-Type", ""), content, dimension)
+    except ValueError:
         raise Unavailable("encoder", "vector", "the encoder's answer holds no vector") from None
-    if vectors.shape != (1, dimension):
+    if len(vectors) != 1:
         raise Unavailable("encoder", "vector", f"the encoder's answer is not one vector of {dimension}")
     if not np.isfinite(vectors).all():
         raise Unavailable("encoder", "vector", "the encoder's vector is not finite")

@@ -1,6 +1,5 @@
 """The job's client of the encoder: retries what passes, refuses what would make wrong vectors."""
 
-import asyncio
 import logging
 from collections.abc import Callable
 from typing import Literal
@@ -13,8 +12,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, sto
 from tenacity.wait import wait_base, wait_random_exponential
 
 from search_plane.jobs.failure import JobFailed
-
-FINGERPRINT_HEADER = "X-Encoder-Fingerprint"
+from search_plane.release.embedding_wire import ACCEPT_FLOAT32, FINGERPRINT_HEADER, unpacked
 
 Vectors = npt.NDArray[np.float32]
 
@@ -52,7 +50,11 @@ class EncoderClient:
         self._http = httpx.AsyncClient(
             base_url=url,
             timeout=httpx.Timeout(deadline, connect=5.0),
-            headers={FINGERPRINT_HEADER: fingerprint, "Content-Type": "application/json"},
+            headers={
+                FINGERPRINT_HEADER: fingerprint,
+                "Content-Type": "application/json",
+                "Accept": ACCEPT_FLOAT32,
+            },
             # A kept connection stays with one pod of the Service; new ones reach them all, also those added later.
             limits=httpx.Limits(max_keepalive_connections=0),
             follow_redirects=False,
@@ -91,7 +93,7 @@ class EncoderClient:
             raise EncoderBusy(f"{type(error).__name__} {error}".strip()) from error
         if answer.status_code == 200:
             self._check_fingerprint(answer)
-            return await self._vectors(answer.content, len(texts))
+            return self._vectors(answer, len(texts))
         message = _error_text(answer)
         if answer.status_code == 409:
             raise JobFailed(
@@ -108,17 +110,13 @@ class EncoderClient:
         if serves != self.fingerprint:
             raise JobFailed("FingerprintMismatch", f"asked {self.fingerprint}, answered by {serves}")
 
-    async def _vectors(self, content: bytes, rows: int) -> Vectors:
+    def _vectors(self, answer: httpx.Response, rows: int) -> Vectors:
         try:
-            # JSON of a batch is some 300 KB; parsed in a thread it doesn't hold up the other stages.
-            vectors = await asyncio.to_thread(lambda: np.asarray(orjson.loads(content), dtype=np.float32))
-        except (orjson.JSONDecodeError, ValueError, TypeError) as error:
-            raise JobFailed("EncoderRefused", f"encoder: not a list of vectors: {error}") from error
-        if vectors.shape != (rows, self.dimension):
-            raise JobFailed(
-                "EncoderRefused",
-                f"encoder: vectors of shape {vectors.shape} where {(rows, self.dimension)} was expected",
-            )
+            vectors = unpacked(answer.headers.get("Content-Type", ""), answer.content, self.dimension)
+        except ValueError as error:
+            raise JobFailed("EncoderRefused", f"encoder: no vectors: {error}") from error
+        if len(vectors) != rows:
+            raise JobFailed("EncoderRefused", f"encoder: {len(vectors)} vectors where {rows} were expected")
         if not np.isfinite(vectors).all():
             raise JobFailed("EncoderRefused", "encoder: vectors hold values that are not finite")
         return vectors

@@ -1,11 +1,12 @@
 """The batcher on an event loop, with a scripted runtime in the model's place."""
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine, Sequence
 
 import numpy as np
 import pytest
-from search_plane.encoder.batching import Batcher, InferenceFailed, Overloaded
+from search_plane.encoder.batching import Batcher, Expired, InferenceFailed, Overloaded, Priority
 from search_plane.encoder.metrics import Metrics
 from search_plane.encoder.planning import BatchLimits
 from search_plane.encoder.pooling import FloatArray
@@ -83,12 +84,101 @@ def test_too_much_waiting_is_refused_with_a_time() -> None:
         with pytest.raises(Overloaded, match="120 tokens wait, at most 100 may") as caught:
             batcher.submit([ids(8, 3)])
         assert caught.value.retry_after >= 1
-        urgent = batcher.submit([ids(8, 4)], urgent=True)
+        urgent = batcher.submit([ids(8, 4)], priority=Priority.PROBE)
         runtime.release()
         await asyncio.gather(running.vectors, waiting.vectors, urgent.vectors)
 
     play(runtime, scenario)
-    assert any(text[-1] == 4 for text in runtime.batches[1])
+    assert [text[-1] for text in runtime.batches[1]] == [4]
+
+
+def test_a_query_goes_before_the_documents_that_came_earlier_and_never_among_them() -> None:
+    runtime = ScriptedRuntime()
+
+    async def scenario(batcher: Batcher) -> None:
+        runtime.hold()
+        first = batcher.submit([ids(4, 1)], priority=Priority.DOCUMENT)
+        await until("the first batch to start", lambda: len(runtime.batches) == 1)
+        documents = batcher.submit([ids(4, 2)] * 3, priority=Priority.DOCUMENT)
+        queries = [batcher.submit([ids(4, 3)]), batcher.submit([ids(4, 4)])]
+        runtime.release()
+        await asyncio.gather(first.vectors, documents.vectors, *(query.vectors for query in queries))
+
+    play(runtime, scenario)
+    assert [[text[-1] for text in batch] for batch in runtime.batches][:2] == [[1], [3, 4]]
+    # While queries come, a batch of documents is a quarter as large.
+    assert [len(batch) for batch in runtime.batches][2:] == [1, 1, 1]
+
+
+def test_documents_are_not_starved_by_queries() -> None:
+    runtime = ScriptedRuntime()
+
+    async def scenario(batcher: Batcher) -> None:
+        document = batcher.submit([ids(4, 1)], priority=Priority.DOCUMENT)
+        deadline = asyncio.get_running_loop().time() + 20
+        # The runtime is never without a query.
+        queries = [batcher.submit([ids(4, 2)]) for _ in range(8)]
+        while not document.vectors.done():
+            assert asyncio.get_running_loop().time() < deadline, "the document waited 20 s behind queries"
+            await queries.pop(0).vectors
+            queries.append(batcher.submit([ids(4, 2)]))
+        await asyncio.gather(*(query.vectors for query in queries))
+
+    play(runtime, scenario, queue=1000)
+
+
+def test_a_budget_that_documents_have_used_up_is_not_the_queries() -> None:
+    runtime = ScriptedRuntime()
+
+    async def scenario(batcher: Batcher) -> None:
+        runtime.hold()
+        first = batcher.submit([ids(8, 1)])
+        await until("the first batch to start", lambda: len(runtime.batches) == 1)
+        documents = batcher.submit([ids(8, 2)] * 12, priority=Priority.DOCUMENT)
+        with pytest.raises(Overloaded):
+            batcher.submit([ids(8, 3)], priority=Priority.DOCUMENT)
+        query = batcher.submit([ids(8, 4)])
+        runtime.release()
+        await asyncio.gather(first.vectors, documents.vectors, query.vectors)
+
+    play(runtime, scenario)
+
+
+def test_what_its_caller_no_longer_waits_for_is_not_computed() -> None:
+    runtime, metrics = ScriptedRuntime(), Metrics()
+
+    async def scenario(batcher: Batcher) -> None:
+        runtime.hold()
+        first = batcher.submit([ids(4, 1)])
+        await until("the first batch to start", lambda: len(runtime.batches) == 1)
+        late = batcher.submit([ids(4, 2)], within=0.01)
+        patient = batcher.submit([ids(4, 3)], within=20)
+        await until("its time to be over", lambda: time.perf_counter() > late.until)
+        runtime.release()
+        await asyncio.gather(first.vectors, patient.vectors)
+        with pytest.raises(Expired, match="the time given was over"):
+            await late.vectors
+
+    play(runtime, scenario, metrics=metrics)
+    assert [[text[-1] for text in batch] for batch in runtime.batches] == [[1], [3]]
+    assert metrics.dropped._value.get() == 1
+
+
+def test_what_cannot_be_begun_in_time_is_refused_at_once() -> None:
+    runtime = ScriptedRuntime()
+
+    async def scenario(batcher: Batcher) -> None:
+        runtime.hold()
+        first = batcher.submit([ids(8, 1)])
+        await until("the first batch to start", lambda: len(runtime.batches) == 1)
+        waiting = batcher.submit([ids(8, 2)] * 12)
+        # 96 tokens wait; nothing has been computed yet, so that the speed is the guess: 5000 a second.
+        with pytest.raises(Overloaded, match=r"96 tokens wait, which takes 0.0192 s of the 0.01 s given"):
+            batcher.submit([ids(3, 3)], within=0.01)
+        runtime.release()
+        await asyncio.gather(first.vectors, waiting.vectors)
+
+    play(runtime, scenario)
 
 
 def test_what_nobody_waits_for_is_never_computed_and_not_counted() -> None:

@@ -1,6 +1,7 @@
 """The routes over the tiny model, in this process."""
 
 import asyncio
+import base64
 import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -10,7 +11,7 @@ import httpx
 import numpy as np
 import pytest
 from fastapi import FastAPI
-from search_plane.encoder.server import create_app
+from search_plane.encoder.routes import create_app
 from search_plane.encoder.service import Loaded, load
 from search_plane.encoder.settings import Settings
 
@@ -19,6 +20,7 @@ from tests.unit.encoder.runtime_doubles import NanRuntime, ScriptedRuntime, unti
 
 Scenario = Callable[[httpx.AsyncClient], Awaitable[None]]
 FINGERPRINT = "X-Encoder-Fingerprint"
+TIMEOUT = "X-Request-Timeout-Ms"
 
 
 @asynccontextmanager
@@ -169,7 +171,8 @@ def test_readiness_follows_the_vectors_and_liveness_does_not(settings: Settings)
         assert unready.status_code == 503
         assert "not finite" in unready.json()["error"]
         assert (await client.get("/healthz")).status_code == 200
-        assert (await client.get("/health")).status_code == 200
+        # TEI's route tells the truth too.
+        assert (await client.get("/health")).status_code == 503
         assert "encoder_ready 0.0" in (await client.get("/metrics")).text
         runtime.broken = False
         service = app.state.service
@@ -208,10 +211,146 @@ def test_overload_is_429_with_a_time_to_wait(settings: Settings) -> None:
     play(app, scenario)
 
 
-def test_openapi_describes_embed(settings: Settings) -> None:
+def test_the_answer_to_a_caller_whose_time_is_over_is_503(settings: Settings) -> None:
+    loaded = load(settings)
+    runtime = ScriptedRuntime()
+    app = create_app(
+        dataclasses.replace(settings, probe_seconds=3600), Loaded(loaded.artefact, loaded.tokeniser, runtime)
+    )
+
     async def scenario(client: httpx.AsyncClient) -> None:
-        embed = (await client.get("/openapi.json")).json()["paths"]["/embed"]["post"]
-        assert set(embed["responses"]) >= {"200", "409", "413", "422", "424", "429"}
-        assert "inputs" in embed["requestBody"]["content"]["application/json"]["schema"]["properties"]
+        runtime.hold()
+        seen = len(runtime.batches)
+        running = asyncio.create_task(client.post("/embed", json={"inputs": "米"}))
+        await until("the first request to run", lambda: len(runtime.batches) > seen)
+        late = asyncio.create_task(client.post("/embed", json={"inputs": "米"}, headers={TIMEOUT: "20"}))
+        waiting = app.state.service.metrics.inflight_tokens._value
+        await until("the second request to wait", lambda: waiting.get() >= 6)
+        await asyncio.sleep(0.05)
+        runtime.release()
+        assert (await running).status_code == 200
+        answer = await late
+        assert (answer.status_code, answer.json()["error_type"]) == (503, "overloaded")
+        assert answer.headers["Retry-After"] == "1"
+
+    play(app, scenario)
+
+
+@pytest.mark.parametrize("value", ["", "0", "-5", "1.5", "soon", "²"])
+def test_a_time_that_is_none_is_refused(settings: Settings, value: str) -> None:
+    async def scenario(client: httpx.AsyncClient) -> None:
+        headers = [(TIMEOUT.encode(), value.encode())]
+        answer = await client.post("/embed", json={"inputs": "米"}, headers=headers)
+        assert answer.status_code == 422
+        assert answer.json()["error"].startswith("X-Request-Timeout-Ms: expected milliseconds")
+
+    play(create_app(settings, load(settings)), scenario)
+
+
+@pytest.mark.parametrize(("form", "kind", "tolerance"), [("float32", "<f4", 0), ("float16", "<f2", 1e-3)])
+def test_vectors_come_as_bytes_where_the_caller_asks(
+    settings: Settings, form: str, kind: str, tolerance: float
+) -> None:
+    async def scenario(client: httpx.AsyncClient) -> None:
+        body = {"inputs": ["小米", "大米"]}
+        accept = {"Accept": f"application/octet-stream;dtype={form}"}
+        answer = (await client.post("/embed", json=body, headers=accept)).raise_for_status()
+        assert answer.headers["Content-Type"] == f"application/octet-stream;dtype={form}"
+        vectors = np.frombuffer(answer.content, kind).reshape(2, 32)
+        expected = np.array((await client.post("/embed", json=body)).json(), np.float32)
+        np.testing.assert_allclose(vectors, expected, atol=tolerance)
+        refused = await client.post("/embed", json={"inputs": []}, headers=accept)
+        assert (refused.status_code, refused.json()["error_type"]) == (422, "empty")
+
+    play(create_app(settings, load(settings)), scenario)
+
+
+def test_embeddings_are_the_same_vectors_in_openai_s_json(settings: Settings) -> None:
+    async def scenario(client: httpx.AsyncClient) -> None:
+        expected = (await client.post("/embed", json={"inputs": ["小米", "大米"]})).json()
+        body = {"input": ["小米", "大米"], "model": "text-embedding-3-small", "user": "u"}
+        answer = (await client.post("/v1/embeddings", json=body)).json()
+        assert [row["embedding"] for row in answer["data"]] == expected
+        assert [(row["object"], row["index"]) for row in answer["data"]] == [
+            ("embedding", 0),
+            ("embedding", 1),
+        ]
+        assert (answer["object"], answer["model"]) == ("list", "tiny-random")
+        # Two characters, [CLS] and [SEP], twice.
+        assert answer["usage"] == {"prompt_tokens": 8, "total_tokens": 8}
+        packed = (await client.post("/v1/embeddings", json={**body, "encoding_format": "base64"})).json()
+        vector = np.frombuffer(base64.b64decode(packed["data"][1]["embedding"]), "<f4")
+        np.testing.assert_array_equal(vector, np.array(expected[1], np.float32))
+        named = await client.post("/v1/embeddings", json={"input": "米", "prompt_name": "query"})
+        prefixed = await client.post("/embed", json={"inputs": "查询:米"})
+        assert named.json()["data"][0]["embedding"] == prefixed.json()[0]
+        models = (await client.get("/v1/models")).json()
+        assert [model["id"] for model in models["data"]] == ["tiny-random"]
+
+    play(create_app(settings, load(settings)), scenario)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "says"),
+    [
+        ({"input": [[1, 2, 3]]}, 422, "token ids are those of another tokenizer"),
+        ({"input": [1, 2]}, 422, "token ids are those of another tokenizer"),
+        ({"input": []}, 422, '"input" is empty'),
+        ({"input": " "}, 422, '"input"[0] is blank'),
+        ({"inputs": "米"}, 422, 'expected an object with "input"'),
+        ({"input": "米", "dimensions": 8}, 422, '"dimensions": only 32 is served'),
+        ({"input": "米", "encoding_format": "hex"}, 422, '"encoding_format"'),
+        ({"input": "米", "temperature": 1}, 422, "unknown keys: temperature"),
+        ({"input": ["米"] * 257}, 413, "at most 256 at a time"),
+    ],
+)
+def test_embeddings_refuse_in_openai_s_json(
+    settings: Settings, body: dict[str, Any], status: int, says: str
+) -> None:
+    async def scenario(client: httpx.AsyncClient) -> None:
+        answer = await client.post("/v1/embeddings", json=body)
+        assert answer.status_code == status
+        error = answer.json()["error"]
+        assert says in error["message"]
+        assert (error["type"], error["param"]) == ("invalid_request_error", None)
+
+    play(create_app(settings, load(settings)), scenario)
+
+
+def test_tokenize_tells_the_tokens_and_their_places(settings: Settings) -> None:
+    async def scenario(client: httpx.AsyncClient) -> None:
+        (tokens,) = (await client.post("/tokenize", json={"inputs": "米 A"})).json()
+        assert [(token["text"], token["special"], token["start"], token["stop"]) for token in tokens] == [
+            ("[CLS]", True, None, None),
+            ("米", False, 0, 1),
+            ("a", False, 2, 3),
+            ("[SEP]", True, None, None),
+        ]
+        body = {"inputs": ["米", "米米"], "add_special_tokens": False, "prompt_name": "document"}
+        several = (await client.post("/tokenize", json=body)).json()
+        assert [len(one) for one in several] == [4, 5]
+        assert {token["id"] for token in several[0]} > {tokens[1]["id"]}
+        refused = await client.post("/tokenize", json={"inputs": "米", "normalize": True})
+        assert (refused.status_code, refused.json()["error_type"]) == (422, "validation")
+
+    play(create_app(settings, load(settings)), scenario)
+
+
+def test_pairs_are_not_ranked_by_a_model_that_gives_vectors(settings: Settings) -> None:
+    async def scenario(client: httpx.AsyncClient) -> None:
+        answer = await client.post("/rerank", json={"query": "米", "texts": ["米"]})
+        assert (answer.status_code, answer.json()["error_type"]) == (424, "backend")
+
+    play(create_app(settings, load(settings)), scenario)
+
+
+def test_openapi_describes_what_is_read_by_hand(settings: Settings) -> None:
+    async def scenario(client: httpx.AsyncClient) -> None:
+        paths = (await client.get("/openapi.json")).json()["paths"]
+        for path, key in (("/embed", "inputs"), ("/v1/embeddings", "input"), ("/tokenize", "inputs")):
+            post = paths[path]["post"]
+            assert set(post["responses"]) >= {"200", "409", "413", "422"}
+            assert key in post["requestBody"]["content"]["application/json"]["schema"]["properties"]
+        assert set(paths["/embed"]["post"]["responses"]) >= {"424", "429", "503"}
 
     play(create_app(settings, load(settings)), scenario)

@@ -10,8 +10,9 @@ import pytest
 from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
-from search_plane.gateway.embedding import FINGERPRINT_HEADER, QueryEncoder, checked_vector, refusal
+from search_plane.gateway.embedding import QueryEncoder, checked_vector, refusal
 from search_plane.gateway.faults import Unavailable
+from search_plane.release.embedding_wire import ACCEPT_FLOAT32, FINGERPRINT_HEADER, TIMEOUT_HEADER, packed
 
 from tests.unit.gateway.snapshots import identity
 
@@ -20,8 +21,25 @@ FINGERPRINT = IDENTITY.fingerprint()
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def test_a_good_answer_is_one_float32_vector() -> None:
-    vector = checked_vector(FINGERPRINT, b"[[0.5,0.5,-0.5,0.5]]", FINGERPRINT, 4)
+def headers(kind: str = "application/json", fingerprint: str | None = FINGERPRINT) -> dict[str, str]:
+    """An answer's headers."""
+    return {"Content-Type": kind} | ({FINGERPRINT_HEADER: fingerprint} if fingerprint is not None else {})
+
+
+ROW = np.array([[0.5, 0.5, -0.5, 0.5]], np.float32)
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        ("application/json", b"[[0.5,0.5,-0.5,0.5]]"),
+        ("", b"[[0.5,0.5,-0.5,0.5]]"),
+        (ACCEPT_FLOAT32, packed(ROW, "float32")),
+        ("application/octet-stream; dtype=float16", packed(ROW, "float16")),
+    ],
+)
+def test_a_good_answer_is_one_float32_vector(kind: str, content: bytes) -> None:
+    vector = checked_vector(headers(kind), content, FINGERPRINT, 4)
     assert vector.dtype == np.float32
     assert vector.tolist() == [0.5, 0.5, -0.5, 0.5]
 
@@ -29,7 +47,7 @@ def test_a_good_answer_is_one_float32_vector() -> None:
 @pytest.mark.parametrize("header", [None, "", identity("2").fingerprint(), FINGERPRINT.upper()])
 def test_another_fingerprint_is_refused_whatever_the_vector(header: str | None) -> None:
     with pytest.raises(Unavailable, match="another fingerprint") as refused:
-        checked_vector(header, b"[[1,0,0,0]]", FINGERPRINT, 4)
+        checked_vector(headers(fingerprint=header), b"[[1,0,0,0]]", FINGERPRINT, 4)
     assert (refused.value.dependency, refused.value.reason) == ("encoder", "fingerprint")
 
 
@@ -43,14 +61,23 @@ def test_another_fingerprint_is_refused_whatever_the_vector(header: str | None) 
 )  # fmt: skip
 def test_what_is_not_one_finite_vector_is_refused(content: bytes) -> None:
     with pytest.raises(Unavailable) as refused:
-        checked_vector(FINGERPRINT, content, FINGERPRINT, 4)
+        checked_vector(headers(), content, FINGERPRINT, 4)
+    assert refused.value.reason == "vector"
+
+
+@pytest.mark.parametrize(
+    "content", [b"", bytes(15), bytes(17), bytes(32), np.full(4, np.nan, "<f4").tobytes()]
+)
+def test_bytes_that_are_not_one_finite_vector_are_refused(content: bytes) -> None:
+    with pytest.raises(Unavailable) as refused:
+        checked_vector(headers(ACCEPT_FLOAT32), content, FINGERPRINT, 4)
     assert refused.value.reason == "vector"
 
 
 @given(st.lists(st.lists(st.floats(width=32) | st.none(), max_size=6), max_size=3))
 def test_only_one_whole_finite_vector_passes(vectors: list[list[float | None]]) -> None:
     try:
-        vector = checked_vector(FINGERPRINT, orjson.dumps(vectors), FINGERPRINT, 4)
+        vector = checked_vector(headers(), orjson.dumps(vectors), FINGERPRINT, 4)
     except Unavailable:
         good = len(vectors) == 1 and len(vectors[0]) == 4
         assert not (good and all(value is not None and np.isfinite(value) for value in vectors[0]))
@@ -67,6 +94,7 @@ def test_only_one_whole_finite_vector_passes(vectors: list[list[float | None]]) 
         (429, "", "overload", 1),
         (429, "Wed, 21 Oct 2026 07:28:00 GMT", "overload", 1),
         (429, "86400", "overload", 30),
+        (503, "2", "overload", 2),
         (500, "", "http_500", 1),
         (302, "", "http_302", 1),
     ],
@@ -106,16 +134,18 @@ def good_answer() -> web.Response:
     return web.Response(body=b"[[1,0,0,0]]", headers={FINGERPRINT_HEADER: FINGERPRINT})
 
 
-def test_the_request_is_a_query_for_this_fingerprint() -> None:
-    seen: list[tuple[str | None, object]] = []
+def test_the_request_is_a_query_for_this_fingerprint_and_says_how_long_it_waits() -> None:
+    seen: list[tuple[dict[str, str], object]] = []
 
     async def handler(request: web.Request) -> web.Response:
-        seen.append((request.headers.get(FINGERPRINT_HEADER), orjson.loads(await request.read())))
+        seen.append((dict(request.headers), orjson.loads(await request.read())))
         return good_answer()
 
-    assert ask(handler) == [1, 0, 0, 0]
-    body = {"inputs": "大米", "prompt_name": "query", "normalize": True, "truncate": True}
-    assert seen == [(FINGERPRINT, body)]
+    assert ask(handler, timeout_seconds=2.0) == [1, 0, 0, 0]
+    ((sent, body),) = seen
+    assert body == {"inputs": "大米", "prompt_name": "query", "normalize": True, "truncate": True}
+    assert (sent[FINGERPRINT_HEADER], sent["Accept"]) == (FINGERPRINT, ACCEPT_FLOAT32)
+    assert 0 < int(sent[TIMEOUT_HEADER]) <= 2000
 
 
 def test_a_broken_connection_is_tried_once_more() -> None:

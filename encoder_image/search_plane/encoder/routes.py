@@ -1,0 +1,249 @@
+"""The encoder's HTTP routes: text-embeddings-inference's, OpenAI's, and what Kubernetes and Prometheus ask for."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request, Response
+
+from search_plane.encoder import openai_api
+from search_plane.encoder.batching import Job
+from search_plane.encoder.embed_request import EmbedRequest, Refused, invalid, parse_embed, too_large
+from search_plane.encoder.http_answers import EXPECTED, ClientGone, refusal_of
+from search_plane.encoder.metrics import Metrics
+from search_plane.encoder.openapi import EMBED_OPENAPI, EMBEDDINGS_OPENAPI, TOKENIZE_OPENAPI
+from search_plane.encoder.service import Embedded, EncoderService, Loaded
+from search_plane.encoder.settings import MAX_BODY_BYTES, MAX_CLIENT_BATCH_SIZE, Settings
+from search_plane.encoder.tokenize_request import parse_tokenize, tokenize_answer
+from search_plane.release.embedding_wire import (
+    BINARY,
+    FINGERPRINT_HEADER,
+    TIMEOUT_HEADER,
+    asked_for,
+    packed,
+)
+
+Work = Callable[[Request], Awaitable[Response]]
+ErrorBody = Callable[[Refused], Mapping[str, Any]]
+
+
+def create_app(settings: Settings, loaded: Loaded, metrics: Metrics | None = None) -> FastAPI:
+    """The application; `app.state.service` is its EncoderService from start-up on."""
+    counted = metrics or Metrics()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        service = EncoderService(settings, loaded, counted)
+        app.state.service = service
+        await service.start()
+        yield
+        await service.stop()
+
+    app = FastAPI(title="Encoder", version=_version(), lifespan=lifespan)
+    headers = {FINGERPRINT_HEADER: settings.identity.fingerprint()}
+
+    def answer(content: Any, status: int = 200, more: Mapping[str, str] | None = None) -> Response:
+        body = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
+        return Response(body, status, {**headers, **(more or {})}, "application/json")
+
+    def guarded(work: Work, error_body: ErrorBody) -> Work:
+        async def handle(request: Request) -> Response:
+            try:
+                return await work(request)
+            except EXPECTED as error:
+                refused, more = refusal_of(error)
+                return answer(error_body(refused), refused.status, more)
+
+        handle.__doc__ = work.__doc__
+        return handle
+
+    def measured(work: Work) -> Work:
+        async def handle(request: Request) -> Response:
+            started = time.perf_counter()
+            response = await work(request)
+            counted.requests.labels(str(response.status_code)).inc()
+            counted.request_seconds.observe(time.perf_counter() - started)
+            return response
+
+        handle.__doc__ = work.__doc__
+        return handle
+
+    def post(path: str, work: Work, openapi: dict[str, Any]) -> None:
+        # A plain route costs a quarter less than FastAPI's; that one, second, only documents it.
+        app.add_route(path, work, methods=["POST"])
+        app.post(path, openapi_extra=openapi, operation_id=path.strip("/").replace("/", "_") or "root")(work)
+
+    async def embed(request: Request) -> Response:
+        """Vectors of the texts, in their order: JSON, or bytes where the Accept header asks for them."""
+        service: EncoderService = app.state.service
+        embedded = await _embedded(
+            service, request, lambda body: parse_embed(body, service.identity.dimension)
+        )
+        form = asked_for(request.headers.get("accept", ""))
+        if form is None:
+            return answer(embedded.vectors)
+        return Response(packed(embedded.vectors, form), 200, headers, f"{BINARY};dtype={form}")
+
+    async def embeddings(request: Request) -> Response:
+        """Vectors of the texts as OpenAI's API gives them."""
+        service: EncoderService = app.state.service
+        form: openai_api.EncodingFormat = "float"
+
+        def parsed(body: bytes) -> EmbedRequest:
+            nonlocal form
+            asked = openai_api.parse_embeddings(body, service.identity.dimension)
+            form = asked.encoding_format
+            return asked.embed
+
+        embedded = await _embedded(service, request, parsed)
+        model = service.identity.model
+        return answer(openai_api.embeddings_answer(embedded.vectors, embedded.tokens, model, form))
+
+    async def tokenize(request: Request) -> Response:
+        """The tokens of the texts."""
+        service: EncoderService = app.state.service
+        _check_fingerprint(service, request)
+        return answer(tokenize_answer(await service.tokenize(parse_tokenize(await _body(request)))))
+
+    async def rerank(request: Request) -> Response:
+        """Refused: this model gives vectors, not scores of pairs."""
+        raise Refused(424, "the model is not a re-ranker", "backend")
+
+    post("/embed", measured(guarded(embed, tei_error)), EMBED_OPENAPI)
+    # Where huggingface_hub's InferenceClient asks a server that is named by its address.
+    app.add_route("/", measured(guarded(embed, tei_error)), methods=["POST"])
+    post("/v1/embeddings", measured(guarded(embeddings, openai_api.error_answer)), EMBEDDINGS_OPENAPI)
+    post("/tokenize", guarded(tokenize, tei_error), TOKENIZE_OPENAPI)
+    app.add_route("/rerank", guarded(rerank, tei_error), methods=["POST"])
+
+    @app.get("/v1/models")
+    async def models() -> Response:
+        """The one model, for OpenAI's clients."""
+        return answer(openai_api.models_answer(settings.identity.model))
+
+    @app.get("/info")
+    async def info() -> Response:
+        """What is served, in TEI's keys and ours."""
+        return answer(_info(app.state.service))
+
+    @app.get("/healthz")
+    async def healthz() -> Response:
+        """The process answers."""
+        return answer({"status": "alive"})
+
+    @app.get("/health")
+    @app.get("/readyz")
+    async def readyz() -> Response:
+        """Whether the probe vectors are right."""
+        reason = app.state.service.not_ready()
+        if reason is None:
+            return answer({"status": "ready"})
+        return answer({"status": "not ready", "error": reason, "error_type": "unhealthy"}, 503)
+
+    @app.get("/metrics")
+    async def exposition() -> Response:
+        """Prometheus text."""
+        return Response(counted.exposition(), headers=headers, media_type=counted.content_type)
+
+    return app
+
+
+def tei_error(refused: Refused) -> Mapping[str, Any]:
+    """A refusal in text-embeddings-inference's shape."""
+    return refused.body
+
+
+async def _embedded(
+    service: EncoderService, request: Request, parse: Callable[[bytes], EmbedRequest]
+) -> Embedded:
+    _check_fingerprint(service, request)
+    within = _within(request)
+    parsed = parse(await _body(request))
+
+    async def cancel_when_gone(job: Job) -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            continue
+        job.cancel()
+
+    try:
+        return await service.embed(parsed, within=within, on_disconnect=cancel_when_gone)
+    except asyncio.CancelledError:
+        current = asyncio.current_task()
+        if current is not None and current.cancelling():
+            raise
+        raise ClientGone from None
+
+
+def _check_fingerprint(service: EncoderService, request: Request) -> None:
+    asked = request.headers.get(FINGERPRINT_HEADER)
+    if asked is not None and asked != service.fingerprint:
+        raise Refused(
+            409,
+            "this encoder serves another fingerprint",
+            "fingerprint_mismatch",
+            serves=service.fingerprint,
+            asked=asked,
+        )
+
+
+def _within(request: Request) -> float:
+    """Seconds for which the caller waits; endless where it doesn't say."""
+    text = request.headers.get(TIMEOUT_HEADER)
+    if text is None:
+        return float("inf")
+    if not (text.isdecimal() and text.isascii() and int(text[:12]) > 0):
+        raise invalid(
+            f"{TIMEOUT_HEADER}: expected milliseconds as a whole number above 0, found {text[:20]!r}"
+        )
+    return int(text[:12]) / 1000
+
+
+async def _body(request: Request) -> bytes:
+    length = request.headers.get("content-length", "0")
+    if not length.isdecimal():
+        raise invalid("Content-Length is not a number")
+    if int(length) > MAX_BODY_BYTES:
+        raise too_large()
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise too_large()
+    return bytes(body)
+
+
+def _info(service: EncoderService) -> dict[str, Any]:
+    identity, settings = service.identity, service.settings
+    return {
+        "model_id": identity.model,
+        "model_sha": identity.revision,
+        "model_dtype": {"fp32": "float32", "fp16": "float16", "int8": "int8"}[identity.precision],
+        "model_type": {"embedding": {"pooling": identity.pooling}},
+        # The limit counts tokens; the shortest text has three.
+        "max_concurrent_requests": settings.max_queue_tokens // 3,
+        "max_input_length": identity.max_tokens,
+        "max_batch_tokens": settings.max_batch_tokens,
+        "max_batch_requests": settings.max_batch_size,
+        "max_client_batch_size": MAX_CLIENT_BATCH_SIZE,
+        "auto_truncate": True,
+        "tokenization_workers": 1,
+        "version": _version(),
+        "sha": None,
+        "docker_label": None,
+        "fingerprint": service.fingerprint,
+        "dimension": identity.dimension,
+        "artefact": f"artefact:sha256:{service.loaded.artefact.digest}",
+        "identity": identity.model_dump(),
+        "lanes": service.loaded.runtime.lanes,
+    }
+
+
+def _version() -> str:
+    try:
+        return version("semantic-search-operator")
+    except PackageNotFoundError:
+        return "0.1.0"

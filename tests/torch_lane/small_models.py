@@ -1,0 +1,79 @@
+"""Small sentence-transformers models of each architecture that the catalogue knows, with random weights."""
+
+from pathlib import Path
+
+import torch
+from search_plane.release.identity import Pooling
+from sentence_transformers import SentenceTransformer, models
+from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import models as token_models
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaModel
+
+from sample_catalogue import generate
+
+HIDDEN = 48
+POSITIONS = 66
+
+
+def corpus() -> list[str]:
+    """Product titles: what a small vocabulary is made from."""
+    return [str(product.document()["title"]) for product in generate(400, 5)]
+
+
+def bert(folder: Path, pooling: Pooling) -> SentenceTransformer:
+    """BERT with a WordPiece vocabulary of characters, as the Chinese ones have."""
+    characters = sorted(
+        {character for text in corpus() for character in text.lower() if not character.isspace()}
+    )
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    vocabulary = {token: number for number, token in enumerate([*special, *characters])}
+    tokenizer = Tokenizer(token_models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    torch.manual_seed(1)
+    config = BertConfig(
+        vocab_size=len(vocabulary), hidden_size=HIDDEN, num_hidden_layers=2, num_attention_heads=4,
+        intermediate_size=96, max_position_embeddings=POSITIONS,
+    )  # fmt: skip
+    BertModel(config).save_pretrained(folder)
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]",
+        mask_token="[MASK]", model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+    ).save_pretrained(folder)  # fmt: skip
+    return _with_pooling(folder, pooling)
+
+
+def xlm_roberta(folder: Path) -> SentenceTransformer:
+    """XLM-R with a unigram vocabulary: other special tokens, padding with 1, positions that begin after it."""
+    tokenizer = Tokenizer(token_models.Unigram())
+    tokenizer.normalizer = normalizers.NFKC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    tokenizer.train_from_iterator(
+        ["query: ", "passage: ", *corpus()],
+        trainers.UnigramTrainer(vocab_size=900, special_tokens=special, unk_token="<unk>"),
+    )
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    torch.manual_seed(2)
+    config = XLMRobertaConfig(
+        vocab_size=tokenizer.get_vocab_size(), hidden_size=HIDDEN, num_hidden_layers=2, num_attention_heads=4,
+        intermediate_size=96, max_position_embeddings=POSITIONS, type_vocab_size=1, pad_token_id=1,
+        bos_token_id=0, eos_token_id=2,
+    )  # fmt: skip
+    XLMRobertaModel(config).save_pretrained(folder)
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>", cls_token="<s>", sep_token="</s>",
+        bos_token="<s>", eos_token="</s>", mask_token="<mask>", model_input_names=["input_ids", "attention_mask"],
+    ).save_pretrained(folder)  # fmt: skip
+    return _with_pooling(folder, "mean")
+
+
+def _with_pooling(folder: Path, pooling: Pooling) -> SentenceTransformer:
+    transformer = models.Transformer(str(folder), max_seq_length=POSITIONS - 2)
+    pooled = models.Pooling(transformer.get_word_embedding_dimension(), pooling_mode=pooling)
+    return SentenceTransformer(modules=[transformer, pooled, models.Normalize()], device="cpu")
