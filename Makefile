@@ -11,7 +11,7 @@ SOURCES := operator encoder_image sample_catalogue demo tests $(wildcard benchma
 export PYTHONPATH := operator:encoder_image:.
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help venv demo demo-down test test-down test-unit test-torch lint crd lock bench-reconcile bench-build bench-refresh bench-switch bench-two-nodes bench-encoder clean
+.PHONY: help venv demo demo-down test test-down test-unit test-torch lint crd lock bench-reconcile bench-build bench-refresh bench-switch bench-two-nodes bench-encoder bench-encoder-overload clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,6 +89,9 @@ bench-two-nodes: $(STAMP) ## failed, slow and short searches while query nodes d
 
 bench-encoder: $(STAMP) ## the encoder against ONNX Runtime alone and its peers (a quarter of an hour)
 	$(PYTHON) -m benchmarks.encoder $(if $(INFINITY),--infinity $(INFINITY))
+
+bench-encoder-overload: $(STAMP) ## the encoder under five times what it can compute (two minutes)
+	$(PYTHON) -m benchmarks.encoder_overload
 
 clean: demo-down test-down ## remove the clusters made here, the cache of built tools and images, and .venv
 	$(PYTHON) -m tests.testbed.cluster clean

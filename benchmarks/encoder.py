@@ -27,6 +27,7 @@ from search_plane.encoder.settings import available_cores
 from search_plane.encoder.tokenising import TextTokeniser
 from search_plane.release.embedding_wire import ACCEPT_FLOAT32
 
+from benchmarks.encoder_load import Told
 from benchmarks.encoder_models import VARIANTS, Variant
 from benchmarks.encoder_plot import plot
 from benchmarks.raw_encoder import RawEncoder
@@ -67,7 +68,7 @@ class Measured:
     single_ms: float = 0.0
     per_second: dict[tuple[str, int], float] = field(default_factory=dict)
     p99_ms: dict[tuple[str, int], float] = field(default_factory=dict)
-    loaded: dict[str, Mapping[str, float]] = field(default_factory=dict)
+    loaded: list[Told] = field(default_factory=list)
     documents: dict[str, float] = field(default_factory=dict)
     document_limit: float = 0.0
     resident_mib: dict[str, int] = field(default_factory=dict)
@@ -166,29 +167,21 @@ def peers(variant: Variant, weights: WeightsFolder, home: Path, infinity: str | 
     return found
 
 
-def asked(server: Server, bodies: Sequence[Body], home: Path, *options: object) -> dict[str, float]:
-    """What benchmarks.encoder_load tells."""
+def asked(
+    server: Server, bodies: Sequence[Body], home: Path, *options: object, refusals: bool = False
+) -> Told:
+    """What benchmarks.encoder_load tells. Raises TestbedError for answers other than 200 unless `refusals` may be."""
     path = home / "bodies.json"
     path.write_text(json.dumps(list(bodies)))
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks.encoder_load",
-        "--url",
-        server.url,
-        "--bodies",
-        path,
-        *options,
-    ]
-    for header in server.headers:
-        command += ["--header", header]
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=300)
+    headers = [part for header in server.headers for part in ("--header", header)]
+    load = [sys.executable, "-m", "benchmarks.encoder_load", "--url", server.url, "--bodies", path]
+    command = [str(part) for part in (*load, *headers, *options)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     if done.returncode:
         raise TestbedError(f"the load on {server.name} ended with {done.returncode}: {done.stderr[-500:]}")
-    told: dict[str, float] = json.loads(done.stdout)
-    others = {status: count for status, count in dict(told["statuses"]).items() if status != "200"}  # type: ignore[call-overload]
-    if others:
-        raise TestbedError(f"{server.name} answered {others}")
+    told = Told.model_validate_json(done.stdout)
+    if set(told.statuses) != {200} and not refusals:
+        raise TestbedError(f"{server.name} answered {told.statuses}")
     return told
 
 
@@ -213,7 +206,7 @@ def measure(
         document_limits.append(raw.texts_per_second(documents, document_settings))
         singles.append(raw.milliseconds(queries))
 
-    figures: dict[tuple[str, int], list[dict[str, float]]] = {}
+    figures: dict[tuple[str, int], list[Told]] = {}
     for number in range(rounds):
         servers: list[Start] = [
             lambda: ours(weights, home),
@@ -231,21 +224,21 @@ def measure(
                     told = asked(server, [server.body(texts) for texts in bodies], home, *options)
                     figures.setdefault((server.name, concurrency), []).append(told)
                 if server.name == "ours":
-                    rate = LOAD_SHARE * figures["ours", 64][-1]["per_second"]
-                    found.loaded[f"{number}"] = asked(
-                        server, [server.body(texts) for texts in bodies], home,
-                        "--seconds", 2 * seconds, "--rate", f"{rate:.1f}",
-                    )  # fmt: skip
+                    rate = LOAD_SHARE * figures["ours", 64][-1].per_second
+                    options = ("--seconds", 2 * seconds, "--rate", f"{rate:.1f}")
+                    found.loaded.append(
+                        asked(server, [server.body(texts) for texts in bodies], home, *options)
+                    )
                 options = ("--seconds", seconds, "--concurrency", 8)
                 told = asked(server, [server.body(pack) for pack in packs], home, *options)
-                found.documents[server.name] = told["per_second"] * DOCUMENTS_A_REQUEST
+                found.documents[server.name] = told.per_second * DOCUMENTS_A_REQUEST
                 found.resident_mib[server.name] = resident()
     alone()
     found.limit, found.document_limit = median(limits), median(document_limits)
     found.single_ms = median(singles)
     for key, several in figures.items():
-        found.per_second[key] = median(told["per_second"] for told in several)
-        found.p99_ms[key] = median(told["p99_ms"] for told in several)
+        found.per_second[key] = median(told.per_second for told in several)
+        found.p99_ms[key] = median(told.p99_ms for told in several)
     return found
 
 
@@ -264,7 +257,7 @@ def rows_of(variant: Variant, found: Measured) -> list[Row]:
                 goal=LEAST_OF_RUNTIME if concurrency >= 64 else None,
             )
         )
-    p99 = median(told["p99_ms"] for told in found.loaded.values())
+    p99 = median(told.p99_ms for told in found.loaded)
     rows.append(
         Row.compare(
             f"p99_vs_single {label} at 70 %", p99, "one text alone", found.single_ms,

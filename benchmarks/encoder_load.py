@@ -19,8 +19,7 @@ from urllib.parse import urlsplit
 import httptools
 import numpy as np
 import uvloop
-
-PERCENTILES = (50, 95, 99)
+from pydantic import BaseModel
 
 
 @dataclass
@@ -36,15 +35,28 @@ class Tally:
         if status == 200:
             self.seconds.append(seconds)
 
-    def told(self, elapsed: float) -> dict[str, object]:
-        """The JSON document; milliseconds."""
-        times = np.array(self.seconds or [np.nan]) * 1000
-        return {
-            "answers": len(self.seconds),
-            "per_second": len(self.seconds) / elapsed,
-            "statuses": {str(status): count for status, count in sorted(self.statuses.items())},
-            **{f"p{p}_ms": float(np.percentile(times, p)) for p in PERCENTILES},
-        }
+    def told(self, elapsed: float) -> "Told":
+        """The figures of a run of so many seconds."""
+        p50, p95, p99 = np.percentile(np.array(self.seconds or [0.0]) * 1000, (50, 95, 99))
+        return Told(
+            answers=len(self.seconds),
+            per_second=len(self.seconds) / elapsed,
+            statuses=dict(sorted(self.statuses.items())),
+            p50_ms=p50,
+            p95_ms=p95,
+            p99_ms=p99,
+        )
+
+
+class Told(BaseModel):
+    """What a run tells: `answers` with status 200, of which the times in milliseconds are."""
+
+    answers: int
+    per_second: float
+    statuses: dict[int, int]
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
 
 
 class Connection(asyncio.Protocol):
@@ -167,7 +179,7 @@ def main() -> int:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         tally, elapsed = runner.run(run())
-    sys.stdout.write(json.dumps(tally.told(elapsed)) + "\n")
+    sys.stdout.write(tally.told(elapsed).model_dump_json() + "\n")
     return 0
 
 

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import torch
 from search_plane.release.identity import Pooling
-from sentence_transformers import SentenceTransformer, models
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Normalize, Transformer
+from sentence_transformers.sentence_transformer.modules import Pooling as PoolingModule
 from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors, trainers
 from tokenizers import models as token_models
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaModel
@@ -12,6 +14,8 @@ from transformers import BertConfig, BertModel, PreTrainedTokenizerFast, XLMRobe
 from sample_catalogue import generate
 
 HIDDEN = 48
+# Far wider than a trained model's beginning, or the first token's state would hardly depend on the text.
+SPREAD = 0.3
 POSITIONS = 66
 
 
@@ -37,6 +41,7 @@ def bert(folder: Path, pooling: Pooling) -> SentenceTransformer:
     config = BertConfig(
         vocab_size=len(vocabulary), hidden_size=HIDDEN, num_hidden_layers=2, num_attention_heads=4,
         intermediate_size=96, max_position_embeddings=POSITIONS,
+        initializer_range=SPREAD,
     )  # fmt: skip
     BertModel(config).save_pretrained(folder)
     PreTrainedTokenizerFast(
@@ -54,7 +59,7 @@ def xlm_roberta(folder: Path) -> SentenceTransformer:
     special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
     tokenizer.train_from_iterator(
         ["query: ", "passage: ", *corpus()],
-        trainers.UnigramTrainer(vocab_size=900, special_tokens=special, unk_token="<unk>"),
+        trainers.UnigramTrainer(vocab_size=4000, special_tokens=special, unk_token="<unk>"),
     )
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
@@ -64,6 +69,7 @@ def xlm_roberta(folder: Path) -> SentenceTransformer:
         vocab_size=tokenizer.get_vocab_size(), hidden_size=HIDDEN, num_hidden_layers=2, num_attention_heads=4,
         intermediate_size=96, max_position_embeddings=POSITIONS, type_vocab_size=1, pad_token_id=1,
         bos_token_id=0, eos_token_id=2,
+        initializer_range=SPREAD,
     )  # fmt: skip
     XLMRobertaModel(config).save_pretrained(folder)
     PreTrainedTokenizerFast(
@@ -74,6 +80,6 @@ def xlm_roberta(folder: Path) -> SentenceTransformer:
 
 
 def _with_pooling(folder: Path, pooling: Pooling) -> SentenceTransformer:
-    transformer = models.Transformer(str(folder), max_seq_length=POSITIONS - 2)
-    pooled = models.Pooling(transformer.get_word_embedding_dimension(), pooling_mode=pooling)
-    return SentenceTransformer(modules=[transformer, pooled, models.Normalize()], device="cpu")
+    transformer = Transformer(str(folder), max_seq_length=POSITIONS - 2)
+    pooled = PoolingModule(transformer.get_embedding_dimension(), pooling_mode=pooling)
+    return SentenceTransformer(modules=[transformer, pooled, Normalize()], device="cpu")

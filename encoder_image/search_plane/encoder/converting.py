@@ -38,10 +38,18 @@ def _half(model_onnx: bytes) -> bytes:
 
 
 def _int8(model_onnx: bytes) -> bytes:
+    import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     with tempfile.TemporaryDirectory() as folder:
         whole, quantised = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
         whole.write_bytes(model_onnx)
-        quantize_dynamic(whole, quantised, per_channel=True, weight_type=QuantType.QInt8)
+        quantize_dynamic(
+            whole,
+            quantised,
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+            # ONNX can't infer the types behind ONNX Runtime's own operators; all of them are this one.
+            extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
+        )
         return quantised.read_bytes()

@@ -94,6 +94,8 @@ def traced(published: "SentenceTransformer") -> bytes:
     import torch
 
     inner = published[0].auto_model.eval().float().cpu()
+    # Attention in plain operators, which can be fused, instead of torch's own kernel.
+    inner.set_attn_implementation("eager")
     names = [
         name
         for name in ("input_ids", "attention_mask", "token_type_ids")
@@ -112,7 +114,10 @@ def traced(published: "SentenceTransformer") -> bytes:
             return self.inner(**dict(zip(names, values, strict=True))).last_hidden_state
 
     ids = torch.arange(10, 26).reshape(2, 8)
-    held = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "token_type_ids": torch.zeros_like(ids)}
+    # Some padding, or a model that leaves an idle mask out would be traced without one.
+    mask = torch.ones_like(ids)
+    mask[1, 5:] = 0
+    held = {"input_ids": ids, "attention_mask": mask, "token_type_ids": torch.zeros_like(ids)}
     axes = {0: "batch", 1: "tokens"}
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():
         path = Path(folder) / "model.onnx"
@@ -164,7 +169,7 @@ def pooling_of(published: "SentenceTransformer") -> Pooling:
 
 def _check(published: "SentenceTransformer", model: KnownModel) -> None:
     found = {
-        "dimension": (model.dimension, published.get_sentence_embedding_dimension()),
+        "dimension": (model.dimension, published.get_embedding_dimension()),
         "pooling": (model.pooling, pooling_of(published)),
     }
     for name, (expected, has) in found.items():
@@ -238,7 +243,7 @@ def _described(chosen: argparse.Namespace, published: "SentenceTransformer") -> 
         raise ExportRefused(f"--licence: needed for {chosen.model}, which is not in the catalogue of models")
     return KnownModel(
         name=chosen.model,
-        dimension=int(published.get_sentence_embedding_dimension() or 0),
+        dimension=int(published.get_embedding_dimension() or 0),
         pooling=pooling_of(published),
         query_prefix=chosen.query_prefix,
         document_prefix=chosen.document_prefix,
