@@ -220,12 +220,12 @@ def measure(
                 )
                 for concurrency in CONCURRENCIES:
                     console.print(f"{variant.name}: {server.name}, {concurrency} at once", highlight=False)
-                    options = ("--seconds", seconds, "--concurrency", concurrency)
+                    options: tuple[object, ...] = ("--seconds", seconds, "--concurrency", concurrency)
                     told = asked(server, [server.body(texts) for texts in bodies], home, *options)
                     figures.setdefault((server.name, concurrency), []).append(told)
                 if server.name == "ours":
                     rate = LOAD_SHARE * figures["ours", 64][-1].per_second
-                    options = ("--seconds", 2 * seconds, "--rate", f"{rate:.1f}")
+                    options = ("--seconds", 2 * seconds, "--rate", round(rate, 1))
                     found.loaded.append(
                         asked(server, [server.body(texts) for texts in bodies], home, *options)
                     )
