@@ -78,7 +78,7 @@ def main(seconds: float, results: Path) -> None:
         console.print("capacity: 64 at once", highlight=False)
         capacity = asked(server, bodies, Path(home), "--seconds", 10, "--concurrency", 64)
         before = resident()
-        console.print(f"{TIMES:.0f} times {capacity['per_second']:.0f} queries a second", highlight=False)
+        console.print(f"{TIMES:.0f} times {capacity.per_second:.0f} queries a second", highlight=False)
         with Memory(resident) as memory:
             told = asked(
                 server, bodies, Path(home), "--seconds", seconds, "--rate", TIMES * capacity.per_second,
