@@ -1,6 +1,7 @@
 """The query's vector, from the encoder of one release and from no other."""
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import Callable, Mapping
 
@@ -34,6 +35,7 @@ class QueryEncoder:
     ) -> None:
         """A query without an answer after `hedge_seconds` is asked once more; `on_extra` is told of it."""
         self._url = f"{url.rstrip('/')}/embed"
+        self._alive_url = f"{url.rstrip('/')}/healthz"
         self._identity = identity
         self._fingerprint = identity.fingerprint()
         self._timeout = timeout_seconds
@@ -75,6 +77,16 @@ class QueryEncoder:
         if status != 200:
             raise refusal(status, headers.get("Retry-After", ""))
         return checked_vector(headers, content, self._fingerprint, self._identity.dimension)
+
+    async def connect(self, connections: int) -> None:
+        """Opens so many connections at once, by a question that costs the encoder nothing; what comes back is not told."""
+
+        async def open_one() -> None:
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+                async with asyncio.timeout(self._timeout), self._session.get(self._alive_url) as response:
+                    await response.read()
+
+        await asyncio.gather(*(open_one() for _ in range(connections)))
 
     def _may_ask_again(self) -> bool:
         allowed = self._budget.spend()

@@ -103,7 +103,10 @@ class ReleasePath:
         until = asyncio.get_running_loop().time() + self._settings.total_timeout_ms / 1000
         try:
             if part == "encoder":
-                await asyncio.gather(*(self.encoder.embed("预热", until) for _ in range(_WARM_CONNECTIONS)))
+                # One text: four of each gateway at the moment of a switch would be in its queries' way.
+                await asyncio.gather(
+                    self.encoder.embed("预热", until), self.encoder.connect(_WARM_CONNECTIONS - 1)
+                )
             elif part == "milvus":
                 await self._ask_milvus(until)
             else:

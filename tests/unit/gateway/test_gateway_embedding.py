@@ -222,3 +222,36 @@ def test_connections_are_kept_and_now_and_then_renewed() -> None:
 
     ask(handler, calls=450)
     assert len(peers) == 3
+
+
+def test_connections_are_opened_side_by_side_and_without_a_text() -> None:
+    async def run() -> None:
+        together = asyncio.Barrier(3)
+        passed: list[int] = []
+
+        async def alive(request: web.Request) -> web.Response:
+            # Nobody passes before three are here, so that one connection could not do.
+            async with asyncio.timeout(5):
+                passed.append(await together.wait())
+            return web.Response()
+
+        app = web.Application()
+        app.router.add_get("/healthz", alive)
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        encoder = QueryEncoder(url, IDENTITY, 10.0, connections=4)
+        try:
+            await encoder.connect(3)
+            assert sorted(passed) == [0, 1, 2]
+        finally:
+            await encoder.close()
+            await runner.cleanup()
+        # Nobody there is no reason to fail: the text asked beside it tells.
+        away = QueryEncoder(url, IDENTITY, 0.5, connections=4)
+        await away.connect(2)
+        await away.close()
+
+    asyncio.run(run())
