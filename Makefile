@@ -11,7 +11,7 @@ SOURCES := operator encoder_image sample_catalogue demo tests $(wildcard benchma
 export PYTHONPATH := operator:encoder_image:.
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help venv demo demo-down test test-down test-unit test-torch lint crd lock bench-reconcile bench-build bench-refresh bench-switch bench-two-nodes bench-encoder bench-encoder-overload clean
+.PHONY: help venv demo demo-down test test-down test-unit test-torch lint crd lock bench-reconcile bench-build bench-refresh bench-switch bench-two-nodes bench-encoder bench-encoder-overload bench-encoder-start clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,7 +41,7 @@ lint: $(STAMP) ## style and types
 
 test: lint ## all levels of proof: style, types, then every test on real parts
 	$(PYTHON) -m demo build --for-tests
-	# One worker for all that starts something, the other for the units beside it.
+	# One worker for the tests on a cluster, the other for those on stores of their own and for the units.
 	$(PYTHON) -m pytest -n 2
 
 test-down: $(STAMP) ## remove the tests' cluster, which `make test` leaves up for the next time
@@ -68,6 +68,8 @@ lock: ## resolve requirements/*.txt anew (needs uv)
 	$(UV) pip compile --quiet --no-header --no-annotate --no-emit-index-url --generate-hashes --python-version 3.11 \
 	  --extra plane -o requirements/plane.txt pyproject.toml
 	$(UV) pip compile --quiet --no-header --no-annotate --no-emit-index-url --generate-hashes --python-version 3.11 \
+	  --extra plane-gpu -o requirements/plane-gpu.txt pyproject.toml
+	$(UV) pip compile --quiet --no-header --no-annotate --no-emit-index-url --generate-hashes --python-version 3.11 \
 	  --extra operator --extra plane --extra dev -o requirements/dev.txt pyproject.toml
 	$(UV) pip compile --quiet --no-header --no-annotate --no-emit-index-url --generate-hashes --python-version 3.11 \
 	  --extra operator --extra plane --extra dev --extra export -o requirements/torch.txt pyproject.toml
@@ -92,6 +94,9 @@ bench-encoder: $(STAMP) ## the encoder against ONNX Runtime alone and its peers 
 
 bench-encoder-overload: $(STAMP) ## the encoder under five times what it can compute (two minutes)
 	$(PYTHON) -m benchmarks.encoder_overload
+
+bench-encoder-start: $(STAMP) ## seconds until ready, memory and image sizes of the encoder (a quarter of an hour)
+	$(PYTHON) -m benchmarks.encoder_start --images
 
 clean: demo-down test-down ## remove the clusters made here, the cache of built tools and images, and .venv
 	$(PYTHON) -m tests.testbed.cluster clean

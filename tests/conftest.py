@@ -1,4 +1,4 @@
-"""Which tests run, and which beside which: all that start something one after the other, the units beside them."""
+"""Which tests run, and which beside which: those on the cluster, those on stores of their own, and the units."""
 
 from importlib.util import find_spec
 
@@ -11,10 +11,11 @@ collect_ignore = [] if find_spec("torch") else ["torch_lane"]
 
 
 class UnitsBeside(LoadScopeScheduling):  # type: ignore[misc]
-    """One scope for everything that starts something, so that it is one worker's; one for each module of units."""
+    """One scope, so one worker, for each folder whose tests share what they start; one for each module of units."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return nodeid.split("::")[0] if nodeid.startswith("tests/unit/") else "real parts"
+        module = nodeid.split("::")[0]
+        return module if module.startswith("tests/unit/") else module.rpartition("/")[0]
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> UnitsBeside:

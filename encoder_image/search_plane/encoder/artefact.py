@@ -1,10 +1,10 @@
 """The artefact: a folder with a model, its tokenizer and its probes, pinned by its manifest's digest."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 import numpy as np
 import orjson
@@ -28,19 +28,25 @@ class ArtefactError(Exception):
     """The artefact is not what it should be; the message is one line with what was expected and found."""
 
 
-class Manifest(Frozen):
-    """manifest.json. `files` maps each file's name to the hex sha256 of its bytes."""
+class Described(Frozen):
+    """What every artefact's manifest.json tells. `files` maps each file's name to the hex sha256 of its bytes."""
 
-    kind: Literal["semanticsearch.io/encoder-artefact.v1"] = MANIFEST_KIND
+    kind: str
     model: str
     revision: str
-    dimension: int
-    pooling: Pooling
     max_tokens: int
     precision: Precision
     files: Mapping[str, str]
     source: str
     licence: str
+
+
+class Manifest(Described):
+    """manifest.json of an encoder."""
+
+    kind: Literal["semanticsearch.io/encoder-artefact.v1"] = MANIFEST_KIND
+    dimension: int
+    pooling: Pooling
 
 
 class Probe(Frozen):
@@ -50,6 +56,8 @@ class Probe(Frozen):
     vector: tuple[float, ...]
 
 
+M = TypeVar("M", bound=Described)
+P = TypeVar("P", bound=Frozen)
 _PROBES = TypeAdapter(tuple[Probe, ...])
 
 
@@ -97,26 +105,36 @@ def write_artefact(
     The folder is made where it is missing. Raises ArtefactError for fewer than three probes.
     """
     _check_probes(probes, dimension)
-    contents = {
-        MODEL_FILE: model_onnx,
-        TOKENIZER_FILE: tokenizer_json,
-        PROBES_FILE: orjson.dumps([probe.model_dump() for probe in probes]) + b"\n",
-    }
+    return write_files(
+        directory,
+        {
+            MODEL_FILE: model_onnx,
+            TOKENIZER_FILE: tokenizer_json,
+            PROBES_FILE: orjson.dumps([probe.model_dump() for probe in probes]) + b"\n",
+        },
+        lambda files: Manifest(
+            model=model,
+            revision=revision,
+            dimension=dimension,
+            pooling=pooling,
+            max_tokens=max_tokens,
+            precision=precision,
+            files=files,
+            source=source,
+            licence=licence,
+        ),
+    )
+
+
+def write_files(
+    directory: Path, contents: Mapping[str, bytes], manifest: Callable[[Mapping[str, str]], Described]
+) -> str:
+    """Write files by name, then the manifest that `manifest` makes of their sha256; returns its digest (hex)."""
     directory.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
         (directory / name).write_bytes(content)
-    manifest = Manifest(
-        model=model,
-        revision=revision,
-        dimension=dimension,
-        pooling=pooling,
-        max_tokens=max_tokens,
-        precision=precision,
-        files={name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
-        source=source,
-        licence=licence,
-    )
-    text = orjson.dumps(manifest.model_dump(), option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2) + b"\n"
+    told = manifest({name: hashlib.sha256(content).hexdigest() for name, content in contents.items()})
+    text = orjson.dumps(told.model_dump(), option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2) + b"\n"
     (directory / MANIFEST_FILE).write_bytes(text)
     return hashlib.sha256(text).hexdigest()
 
@@ -126,28 +144,8 @@ def load_artefact(directory: Path, expected_digest: str | None) -> Artefact:
 
     `expected_digest` is hex; None takes any. Raises ArtefactError with the file, what was expected and found.
     """
-    text = _read(directory / MANIFEST_FILE)
-    digest = hashlib.sha256(text).hexdigest()
-    if expected_digest is not None and digest != expected_digest:
-        raise ArtefactError(
-            f"{directory / MANIFEST_FILE}: expected sha256 {expected_digest}, found {digest}: "
-            "these are not the weights that the identity pins"
-        )
-    try:
-        manifest = Manifest.model_validate_json(text)
-    except ValidationError as error:
-        raise ArtefactError(f"{directory / MANIFEST_FILE}: {_first(error)}") from error
-    missing = {MODEL_FILE, TOKENIZER_FILE, PROBES_FILE} - set(manifest.files)
-    if missing:
-        raise ArtefactError(f"{directory / MANIFEST_FILE}: names no {', '.join(sorted(missing))}")
-    for name, expected in sorted(manifest.files.items()):
-        found = _sha256(directory / name)
-        if found != expected:
-            raise ArtefactError(f"{directory / name}: expected sha256 {expected}, found {found}")
-    try:
-        probes = _PROBES.validate_json(_read(directory / PROBES_FILE))
-    except ValidationError as error:
-        raise ArtefactError(f"{directory / PROBES_FILE}: {_first(error)}") from error
+    manifest, digest = verified_manifest(directory, expected_digest, Manifest)
+    probes = read_probes(directory, _PROBES)
     _check_probes(probes, manifest.dimension)
     return Artefact(
         directory=directory,
@@ -158,18 +156,48 @@ def load_artefact(directory: Path, expected_digest: str | None) -> Artefact:
     )
 
 
-def pinned_digest(identity: EncoderIdentity) -> str | None:
-    """The hex digest that an identity pins the artefact by; None where it pins an image instead.
+def verified_manifest(directory: Path, expected_digest: str | None, kind: type[M]) -> tuple[M, str]:
+    """The manifest and its digest (hex), each file that it names checked; raises ArtefactError like `load_artefact`."""
+    text = _read(directory / MANIFEST_FILE)
+    digest = hashlib.sha256(text).hexdigest()
+    if expected_digest is not None and digest != expected_digest:
+        raise ArtefactError(
+            f"{directory / MANIFEST_FILE}: expected sha256 {expected_digest}, found {digest}: "
+            "these are not the weights that the identity pins"
+        )
+    try:
+        manifest = kind.model_validate_json(text)
+    except ValidationError as error:
+        raise ArtefactError(f"{directory / MANIFEST_FILE}: {_first(error)}") from error
+    missing = {MODEL_FILE, TOKENIZER_FILE, PROBES_FILE} - set(manifest.files)
+    if missing:
+        raise ArtefactError(f"{directory / MANIFEST_FILE}: names no {', '.join(sorted(missing))}")
+    for name, expected in sorted(manifest.files.items()):
+        found = _sha256(directory / name)
+        if found != expected:
+            raise ArtefactError(f"{directory / name}: expected sha256 {expected}, found {found}")
+    return manifest, digest
 
-    Raises ArtefactError where `weights` is neither `artefact:sha256:<64 hex>` nor `image:sha256:<64 hex>`.
+
+def read_probes(directory: Path, kind: TypeAdapter[tuple[P, ...]]) -> tuple[P, ...]:
+    """The probes of that kind; raises ArtefactError."""
+    try:
+        return kind.validate_json(_read(directory / PROBES_FILE))
+    except ValidationError as error:
+        raise ArtefactError(f"{directory / PROBES_FILE}: {_first(error)}") from error
+
+
+def pinned_digest(weights: str) -> str | None:
+    """The hex digest that an identity's `weights` pin the artefact by; None where they pin an image instead.
+
+    Raises ArtefactError where they are neither `artefact:sha256:<64 hex>` nor `image:sha256:<64 hex>`.
     """
     for prefix, ours in ((DIGEST_PREFIX, True), ("image:sha256:", False)):
-        digest = identity.weights.removeprefix(prefix)
-        if digest != identity.weights and len(digest) == 64 and set(digest) <= set("0123456789abcdef"):
+        digest = weights.removeprefix(prefix)
+        if digest != weights and len(digest) == 64 and set(digest) <= set("0123456789abcdef"):
             return digest if ours else None
     raise ArtefactError(
-        f"weights of the identity: expected artefact:sha256:<64 hex> or image:sha256:<64 hex>, "
-        f"found {identity.weights!r}"
+        f"weights of the identity: expected artefact:sha256:<64 hex> or image:sha256:<64 hex>, found {weights!r}"
     )
 
 
@@ -186,9 +214,14 @@ def check_identity(identity: EncoderIdentity, manifest: Manifest) -> None:
         )
 
 
-def _check_probes(probes: Sequence[Probe], dimension: int) -> None:
+def check_number(probes: Sequence[object]) -> None:
+    """Raise ArtefactError for fewer than three probes."""
     if len(probes) < MIN_PROBES:
         raise ArtefactError(f"{PROBES_FILE}: expected at least {MIN_PROBES} probes, found {len(probes)}")
+
+
+def _check_probes(probes: Sequence[Probe], dimension: int) -> None:
+    check_number(probes)
     for probe in probes:
         if len(probe.vector) != dimension:
             raise ArtefactError(

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
@@ -11,13 +11,13 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from search_plane.encoder.metrics import Metrics
+from search_plane.encoder.metrics import BatchMetrics
 from search_plane.encoder.planning import WINDOW_BATCHES, BatchLimits, plan_batch
 from search_plane.encoder.pooling import FloatArray, normalised, sound_rows
 from search_plane.encoder.session import Runtime
 from search_plane.encoder.tokenising import TokenIds
 
-# While queries come, a batch of documents is so much smaller: the next query waits for it.
+# While queries come, a batch of anything else is so much smaller: the next query waits for it.
 BESIDE_QUERIES = 4
 QUERIES_FOLLOW_SECONDS = 1.0
 
@@ -46,7 +46,19 @@ class Priority(Enum):
 
     PROBE = float("-inf")
     QUERY = 0.0
+    RERANK = 0.25
     DOCUMENT = 1.0
+
+
+@dataclass
+class Served:
+    """A model behind the lanes, what may wait for it, and its speed: tokens a second of all lanes, smoothed."""
+
+    runtime: Runtime
+    limits: BatchLimits
+    max_queue_tokens: int
+    metrics: BatchMetrics
+    speed: float = 5000.0
 
 
 class Job:
@@ -96,22 +108,18 @@ class _Computed:
 class Batcher:
     """Continuous batching of many requests' texts. All methods belong to the event loop's thread."""
 
-    def __init__(
-        self, runtime: Runtime, limits: BatchLimits, max_queue_tokens: int, metrics: Metrics
-    ) -> None:
-        self._runtime = runtime
-        self._limits = limits
-        self._max_queue_tokens = max_queue_tokens
-        self._metrics = metrics
+    def __init__(self, encoder: Served, reranker: Served | None = None) -> None:
+        self._models = dict.fromkeys(Priority, encoder) | ({Priority.RERANK: reranker} if reranker else {})
+        self._encoder = encoder
         self._loop = asyncio.get_running_loop()
-        self._threads = ThreadPoolExecutor(runtime.lanes, thread_name_prefix="lane")
-        self._free = runtime.lanes
+        self._lanes = encoder.runtime.lanes
+        self._threads = ThreadPoolExecutor(self._lanes, thread_name_prefix="lane")
+        self._free = self._lanes
         self._waiting: dict[Priority, deque[_Waiting]] = {priority: deque() for priority in Priority}
         self._queued_tokens = dict.fromkeys(Priority, 0)
+        self._running_tokens = dict.fromkeys(Priority, 0)
         self._begun = dict.fromkeys(Priority, float("-inf"))
         self._woken = False
-        # Tokens per second, smoothed, of all lanes together: for Retry-After and for what can't be in time.
-        self._speed = 5000.0
 
     def submit(
         self,
@@ -120,35 +128,65 @@ class Batcher:
         normalise: bool = True,
         priority: Priority = Priority.QUERY,
         within: float = float("inf"),
+        refusable: bool = True,
     ) -> Job:
-        """Queue texts (not empty); probes are never refused. Queries and documents have a budget each.
+        """Queue texts (not empty); what is not `refusable` and probes never are. Each other kind has a budget.
 
         `within`: seconds after which nobody waits any more. Raises Overloaded when something of that priority waits
-        already and these do not fit besides it, or cannot be begun `within` the time by the speed seen so far.
+        already and these do not fit besides it, or cannot be done `within` the time by the speed seen so far; and for
+        what is to be re-ranked while more queries wait than the next batches take.
         """
         tokens = sum(len(ids) for ids in texts)
-        if priority is not Priority.PROBE:
-            self._admit(priority, tokens, within)
+        if refusable:
+            self.check_room(priority, tokens, within)
         now = time.perf_counter()
         job = Job(texts, normalise, now + within, self._loop.create_future())
         self._waiting[priority].extend(_Waiting(job, index, now, priority) for index in range(len(texts)))
         self._queued_tokens[priority] += tokens
-        self._metrics.inflight_tokens.inc(tokens)
+        self._models[priority].metrics.inflight_tokens.inc(tokens)
         self._wake()
         return job
 
-    def _admit(self, priority: Priority, tokens: int, within: float) -> None:
-        """Raises Overloaded where the texts would only make everybody wait longer."""
+    async def answered(
+        self, job: Job, on_disconnect: "Callable[[Job], Awaitable[None]] | None" = None
+    ) -> FloatArray:
+        """The job's vectors; what has not been computed when this ends, however it ends, never will be.
+
+        `on_disconnect` is awaited beside the computation with the job, which it may cancel.
+        """
+        watching = asyncio.ensure_future(on_disconnect(job)) if on_disconnect else None
+        try:
+            return await job.vectors
+        finally:
+            job.cancel()
+            if watching is not None:
+                watching.cancel()
+
+    def check_room(self, priority: Priority, tokens: int, within: float) -> None:
+        """Raises Overloaded where so many more tokens would only make everybody wait longer; see `submit`."""
+        queries = self._queued_tokens[Priority.QUERY]
+        if priority is Priority.RERANK and queries > self._encoder.limits.max_tokens * self._lanes:
+            raise Overloaded(f"{queries} tokens of queries wait; nothing is re-ranked meanwhile", 1)
         waiting = self._queued_tokens[priority]
-        ahead = waiting if priority is Priority.QUERY else sum(self._queued_tokens.values())
-        seconds = ahead / self._speed
-        retry_after = max(1, round(seconds))
-        if waiting and waiting + tokens > self._max_queue_tokens:
-            raise Overloaded(f"{waiting} tokens wait, at most {self._max_queue_tokens} may", retry_after)
-        if waiting and seconds > within:
+        if not waiting or priority is Priority.PROBE:
+            return
+        seconds = self._seconds_until_done(priority, tokens)
+        most = self._models[priority].max_queue_tokens
+        if waiting + tokens > most:
+            raise Overloaded(f"{waiting} tokens wait, at most {most} may", max(1, round(seconds)))
+        if seconds > within:
             raise Overloaded(
-                f"{ahead} tokens wait, which takes {seconds:.3g} s of the {within:.3g} s given", retry_after
+                f"{waiting} tokens wait, so that it would take {seconds:.3g} s of the {within:.3g} s given",
+                max(1, round(seconds)),
             )
+
+    def _seconds_until_done(self, priority: Priority, tokens: int) -> float:
+        seconds, before = tokens / self._models[priority].speed, True
+        for other in Priority:
+            ahead = self._running_tokens[other] + (self._queued_tokens[other] if before else 0)
+            seconds += ahead / self._models[other].speed
+            before = before and other is not priority
+        return seconds
 
     def close(self) -> None:
         """Let go of the threads; what runs ends first."""
@@ -186,16 +224,19 @@ class Batcher:
                 Expired("the time given was over before the computation began", 1)
             )
         if entry.job.vectors.done():
+            metrics = self._models[entry.priority].metrics
             self._queued_tokens[entry.priority] -= entry.tokens
-            self._metrics.inflight_tokens.dec(entry.tokens)
-            self._metrics.dropped.inc()
+            metrics.inflight_tokens.dec(entry.tokens)
+            metrics.dropped.inc()
             return False
         return True
 
     def _take(self, waiting: deque[_Waiting], now: float) -> list[_Waiting]:
         """Remove the next batch from a queue, its first text included."""
-        limits, priority = self._limits, waiting[0].priority
-        if priority is Priority.DOCUMENT and now - self._begun[Priority.QUERY] < QUERIES_FOLLOW_SECONDS:
+        priority = waiting[0].priority
+        limits = self._models[priority].limits
+        gives_way = priority in (Priority.RERANK, Priority.DOCUMENT)
+        if gives_way and now - self._begun[Priority.QUERY] < QUERIES_FOLLOW_SECONDS:
             limits = limits.smaller(BESIDE_QUERIES)
         self._begun[priority] = now
         head: list[_Waiting] = []
@@ -211,31 +252,39 @@ class Batcher:
     def _start(self, waiting: deque[_Waiting]) -> None:
         now = time.perf_counter()
         batch = self._take(waiting, now)
+        priority = batch[0].priority
         texts = [entry.job.texts[entry.index] for entry in batch]
         tokens, padded = sum(map(len, texts)), len(texts) * max(map(len, texts))
         self._free -= 1
-        self._queued_tokens[batch[0].priority] -= tokens
-        self._metrics.batch_size.observe(len(batch))
-        self._metrics.batch_tokens.observe(padded)
-        self._metrics.padding.inc(padded - tokens)
-        self._metrics.queue_seconds.observe(now - min(entry.since for entry in batch))
-        running = self._loop.run_in_executor(self._threads, self._compute, texts)
+        self._queued_tokens[priority] -= tokens
+        self._running_tokens[priority] += tokens
+        metrics = self._models[priority].metrics
+        metrics.batch_size.observe(len(batch))
+        metrics.batch_tokens.observe(padded)
+        metrics.padding.inc(padded - tokens)
+        metrics.queue_seconds.observe(now - min(entry.since for entry in batch))
+        running = self._loop.run_in_executor(self._threads, self._compute, texts, priority)
         running.add_done_callback(lambda done: self._finish(batch, now, done))
 
-    def _compute(self, texts: Sequence[TokenIds]) -> _Computed:
+    def _compute(self, texts: Sequence[TokenIds], priority: Priority) -> _Computed:
         """In a lane's thread: all that need not be done on the event loop."""
-        raw = self._runtime.run(texts)
+        raw = self._models[priority].runtime.run(texts)
+        if priority is Priority.RERANK:
+            # A score has no direction; 0 is as good as any.
+            return _Computed(raw, raw, sound_rows(raw))
         unit = normalised(raw)
         return _Computed(raw, unit, sound_rows(unit))
 
     def _finish(self, batch: list[_Waiting], started: float, done: "asyncio.Future[_Computed]") -> None:
+        priority, model = batch[0].priority, self._models[batch[0].priority]
         tokens = sum(entry.tokens for entry in batch)
         seconds = time.perf_counter() - started
         self._free += 1
-        self._metrics.inflight_tokens.dec(tokens)
-        self._metrics.tokens.inc(tokens)
-        self._metrics.run_seconds.observe(seconds)
-        self._speed += 0.1 * (tokens / max(seconds, 1e-6) * self._runtime.lanes - self._speed)
+        self._running_tokens[priority] -= tokens
+        model.metrics.inflight_tokens.dec(tokens)
+        model.metrics.tokens.inc(tokens)
+        model.metrics.run_seconds.observe(seconds)
+        model.speed += 0.1 * (tokens / max(seconds, 1e-6) * self._lanes - model.speed)
         # The lane gets its next batch before the answers of this one are written.
         self._fill_lanes()
         if done.cancelled():
@@ -249,7 +298,7 @@ class Batcher:
         computed = done.result()
         for row, entry in enumerate(batch):
             if not computed.sound[row]:
-                _fail(entry.job, "the model gave a vector that is not finite or has no direction")
+                _fail(entry.job, "the model gave numbers that are not finite or have no direction")
             else:
                 _deliver(entry, (computed.unit if entry.job.normalise else computed.raw)[row])
 

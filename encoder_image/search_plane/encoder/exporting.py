@@ -5,13 +5,12 @@ sentence-transformers' own vectors first.
 """
 
 import argparse
-import inspect
 import sys
 import tempfile
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,13 +20,13 @@ from search_plane.encoder.packing import PROBE_TEXTS, normalising_tokenizer, pro
 from search_plane.encoder.pooling import FloatArray, normalised
 from search_plane.encoder.session import OnnxSession
 from search_plane.encoder.tokenising import TextTokeniser
+from search_plane.encoder.tracing import trace
 from search_plane.release.identity import Pooling, Precision
 from search_plane.release.models import KNOWN_MODELS, KnownModel
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-OPSET = 17
 # Least cosine to sentence-transformers' own vector, by precision; int8's is what dynamic quantisation leaves.
 LEAST_COSINE: dict[Precision, float] = {"fp32": 0.9999, "fp16": 0.999, "int8": 0.95}
 
@@ -91,47 +90,12 @@ def export(
 
 def traced(published: "SentenceTransformer") -> bytes:
     """The transformer as ONNX: token ids and masks in, last_hidden_state [batch, tokens, dimension] out."""
-    import torch
-
-    inner = published[0].auto_model.eval().float().cpu()
-    # Attention in plain operators, which can be fused, instead of torch's own kernel.
-    inner.set_attn_implementation("eager")
-    names = [
-        name
-        for name in ("input_ids", "attention_mask", "token_type_ids")
-        if name in published.tokenizer.model_input_names
-        and name in inspect.signature(inner.forward).parameters
-    ]
-
-    class LastHidden(torch.nn.Module):  # type: ignore[misc, unused-ignore]
-        """The transformer with its inputs by position and one output."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.inner = inner
-
-        def forward(self, *values: Any) -> Any:
-            return self.inner(**dict(zip(names, values, strict=True))).last_hidden_state
-
-    ids = torch.arange(10, 26).reshape(2, 8)
-    # Some padding, or a model that leaves an idle mask out would be traced without one.
-    mask = torch.ones_like(ids)
-    mask[1, 5:] = 0
-    held = {"input_ids": ids, "attention_mask": mask, "token_type_ids": torch.zeros_like(ids)}
-    axes = {0: "batch", 1: "tokens"}
-    with tempfile.TemporaryDirectory() as folder, torch.no_grad():
-        path = Path(folder) / "model.onnx"
-        torch.onnx.export(
-            LastHidden(),
-            tuple(held[name] for name in names),
-            str(path),
-            input_names=names,
-            output_names=["last_hidden_state"],
-            dynamic_axes=dict.fromkeys([*names, "last_hidden_state"], axes),
-            opset_version=OPSET,
-            dynamo=False,
-        )
-        return path.read_bytes()
+    return trace(
+        published[0].auto_model,
+        published.tokenizer.model_input_names,
+        "last_hidden_state",
+        {0: "batch", 1: "tokens"},
+    )
 
 
 def cosines_to_published(

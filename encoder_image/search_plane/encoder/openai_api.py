@@ -21,10 +21,9 @@ _ERROR_TYPES = {409: "conflict_error", 413: "invalid_request_error", 422: "inval
 
 
 @dataclass(frozen=True)
-class EmbeddingsRequest:
+class EmbeddingsRequest(EmbedRequest):
     """A checked body. `model` is not looked at: an encoder serves one, and its answer says which."""
 
-    embed: EmbedRequest
     encoding_format: EncodingFormat
 
 
@@ -44,12 +43,10 @@ def parse_embeddings(body: bytes, dimension: int) -> EmbeddingsRequest:
     if isinstance(inputs, list) and inputs and not isinstance(inputs[0], str):
         raise invalid('"input": expected texts; token ids are those of another tokenizer')
     return EmbeddingsRequest(
-        embed=EmbedRequest(
-            texts=checked_texts(inputs, "input"),
-            prompt_name=checked_prompt(content),
-            normalize=None,
-            truncate=True,
-        ),
+        texts=checked_texts(inputs, "input"),
+        prompt_name=checked_prompt(content),
+        normalize=None,
+        truncate=True,
         encoding_format=form or "float",
     )
 

@@ -53,7 +53,7 @@ _ERRORS = {
     "409": _error("Another fingerprint is served (error_type fingerprint_mismatch)"),
     "413": _error("Too many texts, too large a body, or a text too long that may not be cut"),
     "422": _error("The body cannot be understood, a text is blank or cannot be tokenised"),
-    "424": _error("The model failed"),
+    "424": _error("The model failed, or none of that kind is served"),
     "429": _error("Too much waits; see Retry-After"),
     "503": _error("The caller's time was over before the computation began; see Retry-After"),
 }
@@ -115,5 +115,51 @@ TOKENIZE_OPENAPI: dict[str, Any] = {
             "content": {"application/json": {"schema": {"type": "array", "items": {"type": "array"}}}},
         },
         **{status: _ERRORS[status] for status in ("409", "413", "422")},
+    },
+}
+
+RERANK_OPENAPI: dict[str, Any] = {
+    "parameters": _PARAMETERS[1:],
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["query", "texts"],
+                    "additionalProperties": False,
+                    "properties": {
+                        "query": {"type": "string", "minLength": 1},
+                        "texts": _texts()["oneOf"][1],
+                        "raw_scores": {"type": "boolean", "default": False},
+                        "return_text": {"type": "boolean", "default": False},
+                        "truncate": {"type": "boolean", "default": True},
+                        "truncation_direction": {"type": "string", "enum": ["right", "Right"]},
+                    },
+                }
+            }
+        },
+    },
+    "responses": {
+        "200": {
+            "description": "The texts' places and scores, best first; through the sigmoid unless raw_scores",
+            "content": {
+                "application/json": {
+                    "schema": {
+                        "type": "array",
+                        "items": {
+                            "type": "object",
+                            "required": ["index", "score"],
+                            "properties": {
+                                "index": {"type": "integer"},
+                                "score": {"type": "number"},
+                                "text": {"type": "string"},
+                            },
+                        },
+                    }
+                }
+            },
+        },
+        **{status: _ERRORS[status] for status in ("413", "422", "424", "429", "503")},
     },
 }

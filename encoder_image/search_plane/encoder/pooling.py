@@ -35,6 +35,6 @@ def normalised(vectors: FloatArray) -> FloatArray:
         return np.asarray(vectors / lengths[:, None], dtype=np.float32)
 
 
-def sound_rows(unit_vectors: FloatArray) -> NDArray[np.bool_]:
-    """bool [batch]: which rows of `normalised` vectors are finite, so that they had a direction."""
-    return np.asarray(np.isfinite(unit_vectors).all(axis=1), dtype=np.bool_)
+def sound_rows(rows: FloatArray) -> NDArray[np.bool_]:
+    """bool [batch]: which rows are finite; of `normalised` vectors those that had a direction."""
+    return np.asarray(np.isfinite(rows).all(axis=1), dtype=np.bool_)

@@ -7,9 +7,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import numpy as np
+from prometheus_client import Gauge
 
-from search_plane.encoder.artefact import Artefact
-from search_plane.encoder.metrics import Metrics
 from search_plane.encoder.pooling import FloatArray
 
 MIN_COSINE = 0.999
@@ -40,19 +39,18 @@ def verdict(vectors: FloatArray, recorded: FloatArray) -> str | None:
 
 
 class Prober:
-    """Checks the probes every `interval` seconds, and at once when something looks wrong."""
+    """Asks for a verdict every `interval` seconds, and at once when something looks wrong.
+
+    `judge` says what is wrong with the model's probes, None when nothing is; `ready` is set to 1 or 0 by it.
+    """
 
     def __init__(
-        self,
-        artefact: Artefact,
-        embed: Callable[[tuple[str, ...]], Awaitable[FloatArray]],
-        interval: float,
-        metrics: Metrics,
+        self, what: str, judge: Callable[[], Awaitable[str | None]], interval: float, ready: Gauge
     ) -> None:
-        self._artefact = artefact
-        self._embed = embed
+        self._what = what
+        self._judge_probes = judge
         self._interval = interval
-        self._metrics = metrics
+        self._ready = ready
         self._suspected = asyncio.Event()
         self._reason: str | None = "the probes have not been checked yet"
         self._checked = time.monotonic()
@@ -73,13 +71,12 @@ class Prober:
         self._suspected.set()
 
     async def check(self) -> None:
-        """Embed the probes and judge them."""
+        """Compute the probes and judge them."""
         try:
-            vectors = await self._embed(self._artefact.probe_texts)
+            reason = await self._judge_probes()
         except Exception as error:  # whatever breaks the probes is the verdict, and is shown and logged
-            self._judge(f"the probes failed: {error}")
-        else:
-            self._judge(verdict(vectors, self._artefact.probe_vectors))
+            reason = f"the probes failed: {error}"
+        self._judge(reason)
 
     async def run(self) -> None:
         """Check for ever; cancel to end."""
@@ -94,7 +91,10 @@ class Prober:
 
     def _judge(self, reason: str | None) -> None:
         if reason != self._reason:
-            log.warning("not ready: %s", reason) if reason else log.info("ready: the probes are right")
+            if reason:
+                log.warning("%s is not ready: %s", self._what, reason)
+            else:
+                log.info("%s is ready: the probes are right", self._what)
         self._reason = reason
         self._checked = time.monotonic()
-        self._metrics.ready.set(reason is None)
+        self._ready.set(reason is None)

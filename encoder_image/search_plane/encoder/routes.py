@@ -5,7 +5,8 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from operator import attrgetter
+from typing import Any, TypeVar
 
 import orjson
 from fastapi import FastAPI, Request, Response
@@ -14,8 +15,13 @@ from search_plane.encoder import openai_api
 from search_plane.encoder.batching import Job
 from search_plane.encoder.embed_request import EmbedRequest, Refused, invalid, parse_embed, too_large
 from search_plane.encoder.http_answers import EXPECTED, ClientGone, refusal_of
-from search_plane.encoder.metrics import Metrics
-from search_plane.encoder.openapi import EMBED_OPENAPI, EMBEDDINGS_OPENAPI, TOKENIZE_OPENAPI
+from search_plane.encoder.metrics import BatchMetrics, Metrics
+from search_plane.encoder.openapi import (
+    EMBED_OPENAPI,
+    EMBEDDINGS_OPENAPI,
+    RERANK_OPENAPI,
+    TOKENIZE_OPENAPI,
+)
 from search_plane.encoder.service import Embedded, EncoderService, Loaded
 from search_plane.encoder.settings import MAX_BODY_BYTES, MAX_CLIENT_BATCH_SIZE, Settings
 from search_plane.encoder.tokenize_request import parse_tokenize, tokenize_answer
@@ -26,9 +32,14 @@ from search_plane.release.embedding_wire import (
     asked_for,
     packed,
 )
+from search_plane.reranker.rerank_request import parse_rerank, rerank_answer
 
+T = TypeVar("T")
+R = TypeVar("R", bound=EmbedRequest)
 Work = Callable[[Request], Awaitable[Response]]
 ErrorBody = Callable[[Refused], Mapping[str, Any]]
+# A refusal's body is in text-embeddings-inference's shape already.
+_BODY: ErrorBody = attrgetter("body")
 
 
 def create_app(settings: Settings, loaded: Loaded, metrics: Metrics | None = None) -> FastAPI:
@@ -61,12 +72,12 @@ def create_app(settings: Settings, loaded: Loaded, metrics: Metrics | None = Non
         handle.__doc__ = work.__doc__
         return handle
 
-    def measured(work: Work) -> Work:
+    def measured(work: Work, told: BatchMetrics = counted) -> Work:
         async def handle(request: Request) -> Response:
             started = time.perf_counter()
             response = await work(request)
-            counted.requests.labels(str(response.status_code)).inc()
-            counted.request_seconds.observe(time.perf_counter() - started)
+            told.requests.labels(str(response.status_code)).inc()
+            told.request_seconds.observe(time.perf_counter() - started)
             return response
 
         handle.__doc__ = work.__doc__
@@ -80,7 +91,7 @@ def create_app(settings: Settings, loaded: Loaded, metrics: Metrics | None = Non
     async def embed(request: Request) -> Response:
         """Vectors of the texts, in their order: JSON, or bytes where the Accept header asks for them."""
         service: EncoderService = app.state.service
-        embedded = await _embedded(
+        _, embedded = await _embedded(
             service, request, lambda body: parse_embed(body, service.identity.dimension)
         )
         form = asked_for(request.headers.get("accept", ""))
@@ -91,16 +102,10 @@ def create_app(settings: Settings, loaded: Loaded, metrics: Metrics | None = Non
     async def embeddings(request: Request) -> Response:
         """Vectors of the texts as OpenAI's API gives them."""
         service: EncoderService = app.state.service
-        form: openai_api.EncodingFormat = "float"
-
-        def parsed(body: bytes) -> EmbedRequest:
-            nonlocal form
-            asked = openai_api.parse_embeddings(body, service.identity.dimension)
-            form = asked.encoding_format
-            return asked.embed
-
-        embedded = await _embedded(service, request, parsed)
-        model = service.identity.model
+        asked, embedded = await _embedded(
+            service, request, lambda body: openai_api.parse_embeddings(body, service.identity.dimension)
+        )
+        model, form = service.identity.model, asked.encoding_format
         return answer(openai_api.embeddings_answer(embedded.vectors, embedded.tokens, model, form))
 
     async def tokenize(request: Request) -> Response:
@@ -110,15 +115,24 @@ def create_app(settings: Settings, loaded: Loaded, metrics: Metrics | None = Non
         return answer(tokenize_answer(await service.tokenize(parse_tokenize(await _body(request)))))
 
     async def rerank(request: Request) -> Response:
-        """Refused: this model gives vectors, not scores of pairs."""
-        raise Refused(424, "the model is not a re-ranker", "backend")
+        """The texts by how well each answers the query, best first."""
+        reranker = app.state.service.reranker
+        if reranker is None:
+            raise Refused(424, "no re-ranker is served here", "backend")
+        within = _within(request)
+        reranker.check_room(within)
+        asked = parse_rerank(await _body(request))
+        scored = await _unless_gone(
+            lambda on_disconnect: reranker.score(asked, within=within, on_disconnect=on_disconnect), request
+        )
+        return answer(rerank_answer(asked, scored.scores))
 
-    post("/embed", measured(guarded(embed, tei_error)), EMBED_OPENAPI)
+    post("/embed", measured(guarded(embed, _BODY)), EMBED_OPENAPI)
     # Where huggingface_hub's InferenceClient asks a server that is named by its address.
-    app.add_route("/", measured(guarded(embed, tei_error)), methods=["POST"])
+    post("/", measured(guarded(embed, _BODY)), EMBED_OPENAPI)
     post("/v1/embeddings", measured(guarded(embeddings, openai_api.error_answer)), EMBEDDINGS_OPENAPI)
-    post("/tokenize", guarded(tokenize, tei_error), TOKENIZE_OPENAPI)
-    app.add_route("/rerank", guarded(rerank, tei_error), methods=["POST"])
+    post("/rerank", measured(guarded(rerank, _BODY), counted.reranking), RERANK_OPENAPI)
+    post("/tokenize", guarded(tokenize, _BODY), TOKENIZE_OPENAPI)
 
     @app.get("/v1/models")
     async def models() -> Response:
@@ -152,17 +166,22 @@ def create_app(settings: Settings, loaded: Loaded, metrics: Metrics | None = Non
     return app
 
 
-def tei_error(refused: Refused) -> Mapping[str, Any]:
-    """A refusal in text-embeddings-inference's shape."""
-    return refused.body
-
-
 async def _embedded(
-    service: EncoderService, request: Request, parse: Callable[[bytes], EmbedRequest]
-) -> Embedded:
+    service: EncoderService, request: Request, parse: Callable[[bytes], R]
+) -> tuple[R, Embedded]:
     _check_fingerprint(service, request)
     within = _within(request)
-    parsed = parse(await _body(request))
+    service.check_room(within)
+    asked = parse(await _body(request))
+    return asked, await _unless_gone(
+        lambda on_disconnect: service.embed(asked, within=within, on_disconnect=on_disconnect), request
+    )
+
+
+async def _unless_gone(
+    compute: Callable[[Callable[[Job], Awaitable[None]]], Awaitable[T]], request: Request
+) -> T:
+    """What `compute` gives, told what to await meanwhile; ClientGone where the client went first."""
 
     async def cancel_when_gone(job: Job) -> None:
         while (await request.receive())["type"] != "http.disconnect":
@@ -170,7 +189,7 @@ async def _embedded(
         job.cancel()
 
     try:
-        return await service.embed(parsed, within=within, on_disconnect=cancel_when_gone)
+        return await compute(cancel_when_gone)
     except asyncio.CancelledError:
         current = asyncio.current_task()
         if current is not None and current.cancelling():
@@ -238,7 +257,22 @@ def _info(service: EncoderService) -> dict[str, Any]:
         "dimension": identity.dimension,
         "artefact": f"artefact:sha256:{service.loaded.artefact.digest}",
         "identity": identity.model_dump(),
+        "device": service.loaded.device,
         "lanes": service.loaded.runtime.lanes,
+        "reranker": _reranker_info(service),
+    }
+
+
+def _reranker_info(service: EncoderService) -> dict[str, Any] | None:
+    if service.reranker is None:
+        return None
+    artefact = service.reranker.loaded.artefact
+    return {
+        "model_id": artefact.manifest.model,
+        "model_sha": artefact.manifest.revision,
+        "artefact": f"artefact:sha256:{artefact.digest}",
+        "max_input_length": artefact.manifest.max_tokens,
+        "not_ready": service.reranker.not_ready(),
     }
 
 

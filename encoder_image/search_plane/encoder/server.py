@@ -91,6 +91,7 @@ def main() -> int:
         extra={
             "fingerprint": settings.identity.fingerprint(),
             "artefact": loaded.artefact.digest,
+            "device": loaded.device,
             "lanes": loaded.runtime.lanes,
             "seconds": round(time.perf_counter() - started, 3),
         },

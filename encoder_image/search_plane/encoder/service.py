@@ -7,17 +7,19 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from search_plane.encoder.artefact import Artefact, check_identity, load_artefact, pinned_digest
-from search_plane.encoder.batching import Batcher, InferenceFailed, Job, Priority
+from search_plane.encoder.batching import Batcher, InferenceFailed, Job, Priority, Served
 from search_plane.encoder.embed_request import EmbedRequest, PromptName, Refused
 from search_plane.encoder.intake import Intake
 from search_plane.encoder.metrics import Metrics
 from search_plane.encoder.planning import BatchLimits
 from search_plane.encoder.pooling import FloatArray
-from search_plane.encoder.probes import Prober
+from search_plane.encoder.probes import Prober, verdict
 from search_plane.encoder.session import OnnxSession, Runtime
-from search_plane.encoder.settings import Settings
+from search_plane.encoder.settings import Device, Settings
 from search_plane.encoder.tokenising import TextTokeniser, Token, TokenIds
 from search_plane.encoder.tokenize_request import TokenizeRequest
+from search_plane.reranker import service as reranking
+from search_plane.reranker.service import LoadedReranker, RerankService
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +31,8 @@ class Loaded:
     artefact: Artefact
     tokeniser: TextTokeniser
     runtime: Runtime
+    reranker: LoadedReranker | None = None
+    device: Device = "cpu"
 
 
 @dataclass(frozen=True)
@@ -40,17 +44,19 @@ class Embedded:
 
 
 def load(settings: Settings) -> Loaded:
-    """Verify the artefact against the identity, load the model, and run it once.
+    """Verify the artefact against the identity, load the model, and run it once; and the re-ranker, if one is set.
 
     Raises ArtefactError or SessionError, each one line, when it is not what the identity says.
     """
     identity = settings.identity
-    artefact = load_artefact(settings.model_dir, pinned_digest(identity))
+    artefact = load_artefact(settings.model_dir, pinned_digest(identity.weights))
     check_identity(identity, artefact.manifest)
     tokeniser = TextTokeniser(artefact.tokenizer_path, identity.max_tokens)
-    runtime = OnnxSession(artefact.model_path, identity.pooling, identity.dimension, settings.threads)
+    runtime = OnnxSession(
+        artefact.model_path, identity.pooling, identity.dimension, settings.threads, settings.device
+    )
     warm_up(runtime, tokeniser.encode(artefact.probe_texts)[0], settings)
-    return Loaded(artefact, tokeniser, runtime)
+    return Loaded(artefact, tokeniser, runtime, reranking.load(settings), runtime.device)
 
 
 def warm_up(runtime: Runtime, ids: TokenIds, settings: Settings) -> None:
@@ -71,26 +77,46 @@ class EncoderService:
         self.draining = False
         limits = BatchLimits(settings.max_batch_tokens, settings.max_batch_size, loaded.runtime.call_tokens)
         self._intake = Intake(loaded.tokeniser)
-        self._batcher = Batcher(loaded.runtime, limits, settings.max_queue_tokens, metrics)
-        self._prober = Prober(loaded.artefact, self._embed_probes, settings.probe_seconds, metrics)
+        reranker = loaded.reranker
+        self._batcher = Batcher(
+            Served(loaded.runtime, limits, settings.max_queue_tokens, metrics),
+            reranking.served(reranker, settings, metrics.reranking) if reranker else None,
+        )
+        self._prober = Prober("the encoder", self._judge_probes, settings.probe_seconds, metrics.ready)
         self._probing: asyncio.Task[None] | None = None
+        self.reranker = (
+            RerankService(reranker, self._batcher, settings.probe_seconds, metrics.reranking)
+            if reranker
+            else None
+        )
 
     async def start(self) -> None:
         """Check the probes once, then go on checking them."""
         await self._prober.check()
         self._probing = asyncio.create_task(self._prober.run(), name="probes")
+        if self.reranker is not None:
+            await self.reranker.start()
 
     async def stop(self) -> None:
         """End the probes and let go of the threads."""
         if self._probing is not None:
             self._probing.cancel()
             await asyncio.wait({self._probing})
+        if self.reranker is not None:
+            await self.reranker.stop()
         self._intake.close()
         self._batcher.close()
 
     def not_ready(self) -> str | None:
         """Why no traffic should come here; None when it should."""
         return "the encoder is stopping" if self.draining else self._prober.reason()
+
+    def check_room(self, within: float) -> None:
+        """Raises Overloaded where not even one more token could be computed for a caller that waits so many seconds.
+
+        Asked before a request's body is read, so that refusing costs next to nothing.
+        """
+        self._batcher.check_room(Priority.QUERY, 1, within)
 
     async def embed(
         self,
@@ -106,24 +132,22 @@ class EncoderService:
         cut (413), Overloaded when too much waits, InferenceFailed when the model fails.
         """
         asked = time.perf_counter()
+        priority = Priority.DOCUMENT if request.prompt_name == "document" else Priority.QUERY
+        # A text has a token at least; what is refused need not be tokenised first.
+        self._batcher.check_room(priority, len(request.texts), within)
         ids = await self._token_ids(request)
         wanted = self.identity.normalize if request.normalize is None else request.normalize
         job = self._batcher.submit(
             ids,
             normalise=wanted,
-            priority=Priority.DOCUMENT if request.prompt_name == "document" else Priority.QUERY,
+            priority=priority,
             within=within - (time.perf_counter() - asked),
         )
-        watching = asyncio.ensure_future(on_disconnect(job)) if on_disconnect else None
         try:
-            return Embedded(await job.vectors, sum(map(len, ids)))
+            return Embedded(await self._batcher.answered(job, on_disconnect), sum(map(len, ids)))
         except InferenceFailed as error:
             self._prober.suspect(str(error))
             raise
-        finally:
-            job.cancel()
-            if watching is not None:
-                watching.cancel()
 
     async def tokenize(self, request: TokenizeRequest) -> list[list[Token]]:
         """The tokens of each text, not cut. Raises Refused for texts that cannot be tokenised (422)."""
@@ -158,9 +182,11 @@ class EncoderService:
             return ""
         return self.identity.query_prefix if prompt_name == "query" else self.identity.document_prefix
 
-    async def _embed_probes(self, texts: tuple[str, ...]) -> FloatArray:
-        ids = [self.loaded.tokeniser.cut(one) for one in await self._intake.encode(texts)]
-        return await self._batcher.submit(ids, priority=Priority.PROBE).vectors
+    async def _judge_probes(self) -> str | None:
+        artefact = self.loaded.artefact
+        ids = [self.loaded.tokeniser.cut(one) for one in await self._intake.encode(artefact.probe_texts)]
+        vectors = await self._batcher.submit(ids, priority=Priority.PROBE).vectors
+        return verdict(vectors, artefact.probe_vectors)
 
 
 def _not_tokenised(error: Exception) -> Refused:

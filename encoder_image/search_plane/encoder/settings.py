@@ -5,12 +5,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, cast, get_args
 
 from pydantic import ValidationError
 
 from search_plane.release.identity import EncoderIdentity
 
 CGROUP = Path("/sys/fs/cgroup")
+Device = Literal["auto", "cuda", "cpu"]
 MAX_CLIENT_BATCH_SIZE = 256
 MAX_BODY_BYTES = 2 * 1024 * 1024
 
@@ -26,7 +28,9 @@ class Settings:
     `max_batch_tokens` counts tokens with padding in one batch, `max_batch_size` texts; `max_queue_tokens` is
     the number of waiting tokens from which on requests are refused (429); `threads` is the number of cores
     used on a CPU. `probe_seconds` is the time between two checks of the probes, `drain_seconds` how long the
-    server still accepts after SIGTERM (for load balancers that learn late).
+    server still accepts after SIGTERM (for load balancers that learn late). `device` `cuda` refuses to start without a GPU
+    that works; `auto` takes one where there is one. `reranker_dir` holds a cross-encoder to
+    serve beside, pinned by `reranker_weights` (`artefact:sha256:<hex>`), with `max_rerank_tokens` that may wait.
     """
 
     identity: EncoderIdentity
@@ -39,6 +43,11 @@ class Settings:
     threads: int = 1
     probe_seconds: float = 10.0
     drain_seconds: float = 3.0
+    device: Device = "auto"
+    reranker_dir: Path | None = None
+    reranker_weights: str = ""
+    # Two requests of 100 pairs of 64 tokens.
+    max_rerank_tokens: int = 12800
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
@@ -63,7 +72,19 @@ class Settings:
             threads=int(_number(env, "THREADS", available_cores(), least=1)),
             probe_seconds=_number(env, "PROBE_SECONDS", cls.probe_seconds, least=0.01),
             drain_seconds=_number(env, "DRAIN_SECONDS", cls.drain_seconds, least=0),
+            device=_device(env),
+            reranker_dir=Path(env["RERANKER_DIR"]) if env.get("RERANKER_DIR") else None,
+            reranker_weights=env.get("RERANKER_WEIGHTS", ""),
+            max_rerank_tokens=int(_number(env, "MAX_RERANK_TOKENS", cls.max_rerank_tokens, least=1)),
         )
+
+
+def _device(env: Mapping[str, str]) -> Device:
+    text = env.get("DEVICE") or "auto"
+    for device in get_args(Device):
+        if text == device:
+            return cast(Device, device)
+    raise SettingsError(f"DEVICE: expected one of {', '.join(get_args(Device))}, found {text!r}")
 
 
 def available_cores(cgroup: Path = CGROUP) -> int:

@@ -24,10 +24,14 @@ RUN_AS = 10001
 
 @dataclass(frozen=True)
 class Images:
-    """Images and pull policy that the operator was installed with; a resource may name another encoder image."""
+    """Images and pull policy that the operator was installed with; a resource may name another encoder image.
+
+    `plane_gpu` is the plane's image with CUDA, for encoders on an accelerator; "" where there is none.
+    """
 
     plane: str
     pull_policy: str = "IfNotPresent"
+    plane_gpu: str = ""
 
 
 def labels(index: str, component: Component, release: str = "") -> dict[str, str]:

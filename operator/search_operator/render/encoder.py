@@ -119,10 +119,13 @@ def _pod(
     if accelerator.count:
         limits = {**(resources.get("limits") or {}), accelerator.resource: str(accelerator.count)}
         resources = {**resources, "limits": limits}
+    # The image with CUDA must find it: a GPU that is paid for and not used looks like any slow encoder.
+    cuda = images.plane_gpu if accelerator.count else ""
+    device = {"DEVICE": "cuda"} if cuda and not source.image else {}
     container = restricted_container(
         {
             "name": "encoder",
-            "image": source.image or images.plane,
+            "image": source.image or cuda or images.plane,
             "imagePullPolicy": images.pull_policy,
             "args": ["encoder"],
             "env": environment(
@@ -131,6 +134,7 @@ def _pod(
                     "MODEL_DIR": model_dir,
                     "MAX_BATCH_SIZE": encoder.batching.max_batch_size,
                     "MAX_BATCH_TOKENS": encoder.batching.max_batch_tokens,
+                    **device,
                 }
             ),
             "resources": resources,

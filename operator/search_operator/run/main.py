@@ -147,7 +147,8 @@ async def assemble(settings: Settings) -> AsyncIterator[Operator]:
         observer=Observer(api, cache, milvus, catalogue, CapacityReader(api, milvus), http),
         actor=Actor(api, milvus, cache, lambda: leadership.leading),
         installation=Installation(
-            Images(settings.plane_image, settings.image_pull_policy), settings.namespace
+            Images(settings.plane_image, settings.image_pull_policy, settings.plane_gpu_image),
+            settings.namespace,
         ),
         resync_seconds=settings.resync_seconds,
         told=told,

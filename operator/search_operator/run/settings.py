@@ -11,6 +11,7 @@ class Settings:
     """Times in seconds. `namespaces` empty means all of them."""
 
     plane_image: str
+    plane_gpu_image: str
     image_pull_policy: str
     namespace: str
     identity: str
@@ -28,6 +29,7 @@ def settings_from(environ: Mapping[str, str] = os.environ) -> Settings:
     """Raises KeyError naming the variable that is missing."""
     return Settings(
         plane_image=environ["PLANE_IMAGE"],
+        plane_gpu_image=environ.get("PLANE_GPU_IMAGE", ""),
         image_pull_policy=environ.get("IMAGE_PULL_POLICY", "IfNotPresent"),
         namespace=environ.get("OPERATOR_NAMESPACE", "semantic-search-system"),
         identity=environ.get("POD_NAME", socket.gethostname()),

@@ -23,19 +23,22 @@ class BertShape:
 
 # moka-ai/m3e-base's configuration is that of bert-base-chinese.
 M3E_BASE = BertShape(layers=12, hidden=768, heads=12, intermediate=3072)
+# cross-encoder/ms-marco-MiniLM-L-12-v2's configuration.
+MINILM_L12 = BertShape(layers=12, hidden=384, heads=12, intermediate=1536, vocabulary=30522)
 
 
 class _Graph:
     """Nodes and weights as they are added; each method returns the name of its output."""
 
-    def __init__(self, shape: BertShape, seed: int) -> None:
+    def __init__(self, shape: BertShape, seed: int, spread: float) -> None:
         self.shape = shape
+        self.spread = spread
         self.nodes: list[onnx.NodeProto] = []
         self.stored: list[onnx.TensorProto] = []
         self._random = np.random.default_rng(seed)
 
     def random(self, name: str, *sizes: int) -> str:
-        values = self._random.standard_normal(sizes, dtype=np.float32) * 0.02
+        values = self._random.standard_normal(sizes, dtype=np.float32) * np.float32(self.spread)
         return self.constant(name, values)
 
     def constant(self, name: str, values: np.ndarray) -> str:
@@ -80,9 +83,15 @@ class _Graph:
         return self.norm(self.node("Add", outer, x), f"{name}.norm2")
 
 
-def bert_graph(shape: BertShape, seed: int = 20261123) -> bytes:
-    """The ONNX bytes: input_ids, attention_mask, token_type_ids to last_hidden_state; always the same."""
-    graph = _Graph(shape, seed)
+def bert_graph(
+    shape: BertShape, seed: int = 20261123, *, scores: bool = False, spread: float = 0.02
+) -> bytes:
+    """The ONNX bytes: input_ids, attention_mask, token_type_ids to last_hidden_state; always the same.
+
+    With `scores` a pooler and a classifier follow, as a cross-encoder has them: to logits [batch, 1]. `spread` is the
+    standard deviation of the weights; 0.02 is what BERT begins its training with.
+    """
+    graph = _Graph(shape, seed, spread)
     width = shape.hidden // shape.heads
     graph.constant("to_heads", np.array([0, 0, shape.heads, width], np.int64))
     graph.constant("from_heads", np.array([0, 0, shape.hidden], np.int64))
@@ -105,14 +114,20 @@ def bert_graph(shape: BertShape, seed: int = 20261123) -> bytes:
     x = graph.norm(graph.node("Add", graph.node("Add", words, types), places), "embeddings")
     for number in range(shape.layers):
         x = graph.layer(x, mask, f"layer{number}")
-    graph.nodes.append(helper.make_node("Identity", [x], ["last_hidden_state"]))
     axes = ["batch", "tokens"]
+    name, sizes = "last_hidden_state", [*axes, shape.hidden]
+    if scores:
+        graph.constant("first", np.array(0, np.int64))
+        pooled = graph.dense(graph.node("Gather", x, "first", axis=1), "pooler", shape.hidden, shape.hidden)
+        x = graph.dense(graph.node("Tanh", pooled), "classifier", shape.hidden, 1)
+        name, sizes = "logits", ["batch", 1]
+    graph.nodes.append(helper.make_node("Identity", [x], [name]))
     inputs = ("input_ids", "attention_mask", "token_type_ids")
     made = helper.make_graph(
         graph.nodes,
         "bert",
-        [helper.make_tensor_value_info(name, TensorProto.INT64, axes) for name in inputs],
-        [helper.make_tensor_value_info("last_hidden_state", TensorProto.FLOAT, [*axes, shape.hidden])],
+        [helper.make_tensor_value_info(one, TensorProto.INT64, axes) for one in inputs],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, sizes)],
         graph.stored,
     )
     model = helper.make_model(made, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)

@@ -5,8 +5,9 @@ import pytest
 from tests.testbed.weights.bge import bge_weights, older_bge_weights
 from tests.testbed.weights.folder import WeightsFolder
 from tests.testbed.weights.tiny import tiny_artefact
+from tests.testbed.weights.tiny_reranker import TinyReranker, write_tiny_reranker
 
-__all__ = ["bge_artefact", "older_bge_artefact", "tiny_encoder"]
+__all__ = ["bge_artefact", "older_bge_artefact", "tiny_encoder", "tiny_reranker"]
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +27,9 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> WeightsFolder:
     """An artefact of random weights, for what does not depend on meaning."""
     folder = tmp_path_factory.mktemp("tiny-artefact")
     return WeightsFolder(folder, tiny_artefact(folder))
+
+
+@pytest.fixture(scope="session")
+def tiny_reranker(tmp_path_factory: pytest.TempPathFactory) -> TinyReranker:
+    """A cross-encoder of random weights: no package ships a real one."""
+    return write_tiny_reranker(tmp_path_factory.mktemp("tiny-reranker"))

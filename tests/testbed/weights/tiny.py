@@ -30,7 +30,7 @@ def tiny_artefact(directory: Path, *, seed: int = _SEED, dimension: int = TINY_D
     One attention layer, mean pooling, `dimension` components, at most 64 tokens; a Chinese character is a
     token. Another `seed` gives other vectors of the same shape, as a second encoder would.
     """
-    tokenizer = _tokenizer()
+    tokenizer = tiny_tokenizer()
     tokenizer_json = tokenizer.to_str().encode()
     graph = _graph(tokenizer.get_vocab_size(), dimension, seed)
     digest = write_artefact(
@@ -59,7 +59,8 @@ def tiny_artefact(directory: Path, *, seed: int = _SEED, dimension: int = TINY_D
     )
 
 
-def _tokenizer() -> Tokenizer:
+def tiny_tokenizer() -> Tokenizer:
+    """A token a character; pairs have token types, as BERT's do."""
     characters = [*_LATIN, *map(chr, range(*_HAN))]
     vocabulary = {token: index for index, token in enumerate([*_SPECIAL, *characters])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
@@ -69,6 +70,7 @@ def _tokenizer() -> Tokenizer:
     )
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
         special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])],
     )
     return tokenizer

@@ -3,45 +3,23 @@
 import asyncio
 import base64
 import dataclasses
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
-from fastapi import FastAPI
 from search_plane.encoder.routes import create_app
 from search_plane.encoder.service import Loaded, load
 from search_plane.encoder.settings import Settings
 
 from tests.testbed.weights.folder import WeightsFolder
+from tests.unit.encoder.http_scenario import play
 from tests.unit.encoder.runtime_doubles import NanRuntime, ScriptedRuntime, until
 
-Scenario = Callable[[httpx.AsyncClient], Awaitable[None]]
 FINGERPRINT = "X-Encoder-Fingerprint"
 TIMEOUT = "X-Request-Timeout-Ms"
-
-
-@asynccontextmanager
-async def serving(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the started application."""
-    transport = httpx.ASGITransport(app)
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://encoder") as client,
-    ):
-        yield client
-
-
-def play(app: FastAPI, scenario: Scenario) -> None:
-    """Run a scenario against the started application."""
-
-    async def run() -> None:
-        async with serving(app) as client:
-            await scenario(client)
-
-    asyncio.run(run())
 
 
 @pytest.fixture
@@ -182,58 +160,68 @@ def test_readiness_follows_the_vectors_and_liveness_does_not(settings: Settings)
     play(app, scenario)
 
 
+class Held:
+    """The application over a runtime double that has begun with one request and keeps it, so that others wait."""
+
+    def __init__(self, settings: Settings) -> None:
+        loaded = load(settings)
+        self.runtime = ScriptedRuntime()
+        # The probes wait for the held runtime too; none shall come between.
+        self.app = create_app(
+            dataclasses.replace(settings, probe_seconds=3600),
+            Loaded(loaded.artefact, loaded.tokeniser, self.runtime),
+        )
+
+    async def begin(self, client: httpx.AsyncClient) -> asyncio.Task[httpx.Response]:
+        """The request that is kept."""
+        self.runtime.hold()
+        seen = len(self.runtime.batches)
+        running = asyncio.create_task(client.post("/embed", json={"inputs": "米"}))
+        await until("the first request to run", lambda: len(self.runtime.batches) > seen)
+        return running
+
+    async def inflight(self, tokens: int) -> None:
+        """Until so many tokens run or wait."""
+        gauge = self.app.state.service.metrics.inflight_tokens._value
+        await until(f"{tokens} tokens to be in flight", lambda: gauge.get() >= tokens)
+
+
 def test_overload_is_429_with_a_time_to_wait(settings: Settings) -> None:
-    loaded = load(settings)
-    runtime = ScriptedRuntime()
-    # The probes wait for the held runtime too; none shall come between.
-    app = create_app(
-        dataclasses.replace(settings, probe_seconds=3600), Loaded(loaded.artefact, loaded.tokeniser, runtime)
-    )
+    held = Held(settings)
 
     async def scenario(client: httpx.AsyncClient) -> None:
-        runtime.hold()
-        seen = len(runtime.batches)
-        running = asyncio.create_task(client.post("/embed", json={"inputs": "米"}))
-        await until("the first request to run", lambda: len(runtime.batches) > seen)
+        running = await held.begin(client)
         waiting = asyncio.create_task(client.post("/embed", json={"inputs": ["米" * 10] * 4}))
-        inflight = app.state.service.metrics.inflight_tokens._value
-        await until("the second request to wait", lambda: inflight.get() >= 48)
+        await held.inflight(48)
         answer = await client.post("/embed", json={"inputs": "米"})
         assert answer.status_code == 429
         assert int(answer.headers["Retry-After"]) >= 1
         assert answer.json()["error_type"] == "overloaded"
-        runtime.release()
+        held.runtime.release()
         assert [(await task).status_code for task in (running, waiting)] == [200, 200]
         text = (await client.get("/metrics")).text
         assert 'encoder_requests_total{status="429"} 1.0' in text
         assert 'encoder_requests_total{status="200"} 2.0' in text
 
-    play(app, scenario)
+    play(held.app, scenario)
 
 
 def test_the_answer_to_a_caller_whose_time_is_over_is_503(settings: Settings) -> None:
-    loaded = load(settings)
-    runtime = ScriptedRuntime()
-    app = create_app(
-        dataclasses.replace(settings, probe_seconds=3600), Loaded(loaded.artefact, loaded.tokeniser, runtime)
-    )
+    held = Held(settings)
 
     async def scenario(client: httpx.AsyncClient) -> None:
-        runtime.hold()
-        seen = len(runtime.batches)
-        running = asyncio.create_task(client.post("/embed", json={"inputs": "米"}))
-        await until("the first request to run", lambda: len(runtime.batches) > seen)
+        running = await held.begin(client)
         late = asyncio.create_task(client.post("/embed", json={"inputs": "米"}, headers={TIMEOUT: "20"}))
-        waiting = app.state.service.metrics.inflight_tokens._value
-        await until("the second request to wait", lambda: waiting.get() >= 6)
-        await asyncio.sleep(0.05)
-        runtime.release()
+        await held.inflight(6)
+        over = time.monotonic() + 0.02
+        await until("its time to be over", lambda: time.monotonic() > over)
+        held.runtime.release()
         assert (await running).status_code == 200
         answer = await late
         assert (answer.status_code, answer.json()["error_type"]) == (503, "overloaded")
         assert answer.headers["Retry-After"] == "1"
 
-    play(app, scenario)
+    play(held.app, scenario)
 
 
 @pytest.mark.parametrize("value", ["", "0", "-5", "1.5", "soon", "²"])

@@ -1,6 +1,7 @@
 """The verdict on probe vectors, and the prober's memory."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import numpy as np
 import pytest
@@ -45,6 +46,20 @@ def artefact(tiny_encoder: WeightsFolder) -> Artefact:
     return load_artefact(tiny_encoder.path, None)
 
 
+def prober_of(
+    artefact: Artefact,
+    embed: Callable[[tuple[str, ...]], Awaitable[FloatArray]],
+    interval: float,
+    metrics: Metrics,
+) -> Prober:
+    """A prober that judges what `embed` gives for the artefact's probes."""
+
+    async def judge() -> str | None:
+        return verdict(await embed(artefact.probe_texts), artefact.probe_vectors)
+
+    return Prober("the encoder", judge, interval, metrics.ready)
+
+
 def test_a_prober_starts_unready_turns_ready_and_back(artefact: Artefact) -> None:
     async def scenario() -> None:
         answers: list[FloatArray] = [artefact.probe_vectors]
@@ -54,7 +69,7 @@ def test_a_prober_starts_unready_turns_ready_and_back(artefact: Artefact) -> Non
             assert texts == artefact.probe_texts
             return answers[0]
 
-        prober = Prober(artefact, embed, 0.01, metrics)
+        prober = prober_of(artefact, embed, 0.01, metrics)
         assert prober.reason() == "the probes have not been checked yet"
         await prober.check()
         assert prober.reason() is None
@@ -76,7 +91,7 @@ def test_a_model_that_raises_is_not_ready(artefact: Artefact) -> None:
         async def embed(texts: tuple[str, ...]) -> FloatArray:
             raise RuntimeError("CUDA error 700")
 
-        prober = Prober(artefact, embed, 1, Metrics())
+        prober = prober_of(artefact, embed, 1, Metrics())
         await prober.check()
         assert prober.reason() == "the probes failed: CUDA error 700"
 
@@ -95,7 +110,7 @@ def test_a_model_that_hangs_is_not_ready(artefact: Artefact) -> None:
                 await hangs.wait()
             return artefact.probe_vectors
 
-        prober = Prober(artefact, embed, 0.01, Metrics())
+        prober = prober_of(artefact, embed, 0.01, Metrics())
         await prober.check()
         running = asyncio.create_task(prober.run())
         await until("the hanging to be seen", lambda: "not answered for" in (prober.reason() or ""))

@@ -26,6 +26,7 @@ def test_what_is_not_said_has_the_contract_s_defaults() -> None:
     assert settings.model_dir == Path("/models")
     assert (settings.port, settings.max_batch_tokens, settings.max_batch_size) == (8080, 1024, 32)
     assert settings.threads == available_cores()
+    assert (settings.reranker_dir, settings.device) == (None, "auto")
 
 
 def test_what_is_said_is_taken() -> None:
@@ -33,6 +34,15 @@ def test_what_is_said_is_taken() -> None:
     settings = Settings.from_env({**env, "MAX_QUEUE_TOKENS": "77", "PROBE_SECONDS": "0.5"})
     assert (settings.model_dir, settings.port, settings.threads) == (Path("/m"), 9, 3)
     assert (settings.max_queue_tokens, settings.probe_seconds) == (77, 0.5)
+    more = {
+        "RERANKER_DIR": "/r",
+        "RERANKER_WEIGHTS": "artefact:sha256:1",
+        "MAX_RERANK_TOKENS": "5",
+        "DEVICE": "cuda",
+    }
+    settings = Settings.from_env({**env, **more})
+    assert (settings.reranker_dir, settings.reranker_weights) == (Path("/r"), "artefact:sha256:1")
+    assert (settings.max_rerank_tokens, settings.device) == (5, "cuda")
 
 
 @pytest.mark.parametrize(
@@ -42,6 +52,7 @@ def test_what_is_said_is_taken() -> None:
         ({"ENCODER_IDENTITY": "{}"}, "ENCODER_IDENTITY: model: Field required"),
         ({"MAX_BATCH_TOKENS": "many"}, "MAX_BATCH_TOKENS: expected a number of at least 1, found 'many'"),
         ({"MAX_BATCH_SIZE": "0"}, "MAX_BATCH_SIZE: expected a number of at least 1, found '0'"),
+        ({"DEVICE": "gpu"}, "DEVICE: expected one of auto, cuda, cpu, found 'gpu'"),
         ({"PROBE_SECONDS": "nan"}, "PROBE_SECONDS: expected a number"),
     ],
 )

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import numpy as np
 import orjson
@@ -104,28 +105,44 @@ def test_refusals_have_a_reason_and_a_time(status: int, header: str, reason: str
     assert (fault.dependency, fault.reason, fault.retry_after) == ("encoder", reason, seconds)
 
 
+@asynccontextmanager
+async def served(*routes: web.RouteDef) -> AsyncIterator[str]:
+    """The address of a fake encoder, with faults that the real one never shows."""
+    app = web.Application()
+    app.router.add_routes(routes)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def closing(encoder: QueryEncoder) -> AsyncIterator[QueryEncoder]:
+    """The encoder's client, closed in the end."""
+    try:
+        yield encoder
+    finally:
+        await encoder.close()
+
+
 def ask(
     handler: Handler, timeout_seconds: float = 2.0, calls: int = 1, hedge_seconds: float | None = None
 ) -> list[float]:
-    """The vector from a fake encoder that behaves as `handler` does, with faults the real one never shows."""
+    """The last vector from a fake encoder that behaves as `handler` does."""
 
     async def run() -> list[float]:
-        app = web.Application()
-        app.router.add_post("/embed", handler)
-        runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        port = runner.addresses[0][1]
-        url = f"http://127.0.0.1:{port}/"
-        encoder = QueryEncoder(url, IDENTITY, timeout_seconds, connections=4, hedge_seconds=hedge_seconds)
-        try:
+        async with (
+            served(web.post("/embed", handler)) as url,
+            closing(
+                QueryEncoder(f"{url}/", IDENTITY, timeout_seconds, connections=4, hedge_seconds=hedge_seconds)
+            ) as encoder,
+        ):
             for _ in range(calls):
                 vector = await encoder.embed("大米", asyncio.get_running_loop().time() + 5)
             return [float(value) for value in vector]
-        finally:
-            await encoder.close()
-            await runner.cleanup()
 
     return asyncio.run(run())
 
@@ -235,23 +252,14 @@ def test_connections_are_opened_side_by_side_and_without_a_text() -> None:
                 passed.append(await together.wait())
             return web.Response()
 
-        app = web.Application()
-        app.router.add_get("/healthz", alive)
-        runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        encoder = QueryEncoder(url, IDENTITY, 10.0, connections=4)
-        try:
+        async with (
+            served(web.get("/healthz", alive)) as url,
+            closing(QueryEncoder(url, IDENTITY, 10.0, connections=4)) as encoder,
+        ):
             await encoder.connect(3)
-            assert sorted(passed) == [0, 1, 2]
-        finally:
-            await encoder.close()
-            await runner.cleanup()
+        assert sorted(passed) == [0, 1, 2]
         # Nobody there is no reason to fail: the text asked beside it tells.
-        away = QueryEncoder(url, IDENTITY, 0.5, connections=4)
-        await away.connect(2)
-        await away.close()
+        async with closing(QueryEncoder(url, IDENTITY, 0.5, connections=4)) as away:
+            await away.connect(2)
 
     asyncio.run(run())

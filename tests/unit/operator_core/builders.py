@@ -21,7 +21,13 @@ from search_plane.release.report import JobReport, Reason
 Object = dict[str, Any]
 
 SAMPLES = Path(__file__).parents[3] / "manifests" / "samples"
-INSTALLATION = Installation(Images("registry.example/semantic-search/plane:0.1.0"), "semantic-search-system")
+INSTALLATION = Installation(
+    Images(
+        "registry.example/semantic-search/plane:0.1.0",
+        plane_gpu="registry.example/semantic-search/plane-gpu:0.1.0",
+    ),
+    "semantic-search-system",
+)
 START = datetime(2026, 11, 22, 3, 0, 0, tzinfo=UTC)
 UID = "11111111-2222-3333-4444-555555555555"
 
