@@ -16,7 +16,7 @@ from search_operator.decide.plan import Installation, plan
 from search_operator.decide.refreshing import SETTLES_FOR
 from search_operator.decide.rollout import Rollout, rollout
 from search_operator.decide.status import status, unreadable_status
-from search_operator.decide.steps import Outcome, Plan, ReleaseFinalizer
+from search_operator.decide.steps import MILVUS_STEPS, Outcome, Plan, ReleaseFinalizer
 from search_operator.observe.cache import Cache, IndexKey
 from search_operator.observe.observation import Observation
 from search_operator.observe.observer import Observer
@@ -49,6 +49,7 @@ class Reconciler:
         """One pass. Returns the seconds until the next one; raises NotYet when something is in the way."""
         body = self.cache.indexes.get(key)
         if body is None:
+            self.observer.recent.forget(key)
             return None
         try:
             index = SemanticSearchIndex.parse(body)
@@ -65,8 +66,16 @@ class Reconciler:
             return None
         if any(isinstance(step, ReleaseFinalizer) for step in todo.steps) and not outcome.failures:
             return None
+        self._hold_stores(key, observation, todo)
         await self._report(body, status(observation, outcome))
         return self._next(observation, todo, outcome)
+
+    def _hold_stores(self, key: IndexKey, observation: Observation, todo: Plan) -> None:
+        """While gateways are on their way nothing else is waited for, unless this pass changed something in Milvus."""
+        if rollout(observation).announced and not any(isinstance(step, MILVUS_STEPS) for step in todo.steps):
+            self.observer.recent.hold(key)
+        else:
+            self.observer.recent.forget(key)
 
     async def _report(self, body: dict[str, Any], said: dict[str, Any]) -> None:
         before = body.get("status") or {}

@@ -62,7 +62,7 @@ def test_a_folded_tokenizer_reads_capitals_and_full_width_forms(
         out=tmp_path,
         fold=True,
     )
-    tokeniser = PairTokeniser(load_reranker(tmp_path, None).tokenizer_path, 60)
+    tokeniser = PairTokeniser(load_reranker(tmp_path / "out", None).tokenizer_path, 60)
     rows, _ = tokeniser.encode([("USB 充电器", "５KG"), ("usb 充电器", "5kg")])
     assert rows[0] == rows[1]
 

@@ -109,6 +109,10 @@ class DropCollection(Step):
     release: str
 
 
+# What they change is to be looked at again at once.
+MILVUS_STEPS = (CreateCollection, CreateIndex, LoadCollection, PointAlias, DropAlias, DropCollection)
+
+
 @dataclass(frozen=True)
 class Plan:
     """Ordered steps; empty at rest."""

@@ -1,7 +1,8 @@
 """Gathers one Observation: everything is asked at the same time, and each part may be missing."""
 
 import asyncio
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import aiohttp
@@ -27,6 +28,7 @@ from search_operator.observe.observation import (
     PodView,
     Problem,
 )
+from search_operator.observe.recent import RecentStores, Stores
 from search_operator.observe.workloads import job_progress, job_view, pod_view, slices_of
 from search_operator.render.gateway import active_name
 
@@ -41,6 +43,7 @@ class Observer:
     catalogue: CatalogueReader
     capacity: CapacityReader
     http: aiohttp.ClientSession
+    recent: RecentStores = field(default_factory=RecentStores)
 
     async def observe(self, index: SemanticSearchIndex) -> tuple[Observation, StoreCredentials]:
         """The observation, and apart from it the secrets, which must not travel with it."""
@@ -51,9 +54,8 @@ class Observer:
         pointer = children.get(("ConfigMap", active_name(index.name)))
         book = book_in(pointer)
         credentials = await read_credentials(self.api, index)
-        milvus, catalogue, progress, gateways, capacity = await asyncio.gather(
-            self._milvus(index, credentials),
-            self._catalogue(index, credentials),
+        stores, progress, gateways, capacity = await asyncio.gather(
+            self._stores(index, credentials),
             self._progress(pods, jobs),
             look_at_gateways(self.http, pods),
             self._capacity(index, book, credentials),
@@ -69,10 +71,22 @@ class Observer:
             gateways=gateways,
             capacity=capacity,
             secret_problem=credentials.problem,
-            milvus=milvus,
-            catalogue=catalogue,
+            milvus=stores.milvus,
+            catalogue=stores.catalogue,
         )
         return observation, credentials
+
+    async def _stores(self, index: SemanticSearchIndex, credentials: StoreCredentials) -> Stores:
+        key, now = (index.namespace, index.name), time.monotonic()
+        held = self.recent.get(key, index.generation, now)
+        if held is not None and not credentials.problem:
+            return held
+        milvus, catalogue = await asyncio.gather(
+            self._milvus(index, credentials), self._catalogue(index, credentials)
+        )
+        said = Stores(now, index.generation, milvus, catalogue)
+        self.recent.note(key, said)
+        return said
 
     async def _milvus(self, index: SemanticSearchIndex, credentials: StoreCredentials) -> MilvusView:
         if credentials.problem:
