@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 import onnxruntime
 
+from search_plane.encoder.padding import padded
 from search_plane.encoder.pooling import FloatArray, pool
 from search_plane.encoder.tokenising import TokenIds
 from search_plane.release.identity import Pooling
@@ -83,12 +84,7 @@ class OnnxSession:
 
     def run(self, texts: Sequence[TokenIds]) -> FloatArray:
         """float32 [texts, dimension], not normalised; padded to the longest text of this call."""
-        longest = max(len(ids) for ids in texts)
-        ids = np.zeros((len(texts), longest), dtype=np.int64)
-        mask = np.zeros_like(ids)
-        for row, tokens in enumerate(texts):
-            ids[row, : len(tokens)] = tokens
-            mask[row, : len(tokens)] = 1
+        ids, mask = padded(texts)
         held = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
         (hidden,) = self._session.run([self._output], {name: held[name] for name in self._inputs})
         return pool(np.asarray(hidden), mask, self._pooling)
