@@ -5,7 +5,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
@@ -197,6 +197,9 @@ class Batcher:
         limits, priority = self._limits, waiting[0].priority
         if priority is Priority.DOCUMENT and now - self._begun[Priority.QUERY] < QUERIES_FOLLOW_SECONDS:
             limits = limits.smaller(BESIDE_QUERIES)
+        elif priority is Priority.PROBE:
+            # With int8 a vector depends on the texts beside it, and probes were recorded alone.
+            limits = replace(limits, max_texts=1)
         self._begun[priority] = now
         head: list[_Waiting] = []
         while waiting and len(head) < WINDOW_BATCHES * limits.max_texts:
