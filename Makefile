@@ -6,6 +6,10 @@ PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 TORCH_VENV := .venv-torch
 TORCH_STAMP := $(TORCH_VENV)/.installed
+INFINITY_VENV := .venv-infinity
+INFINITY_STAMP := $(INFINITY_VENV)/.installed
+# A Python that has infinity-emb; `none` measures the encoder without that peer.
+INFINITY ?= $(INFINITY_VENV)/bin/python
 UV ?= uv
 SOURCES := operator encoder_image sample_catalogue demo tests $(wildcard benchmarks)
 export PYTHONPATH := operator:encoder_image:.
@@ -73,6 +77,9 @@ lock: ## resolve requirements/*.txt anew (needs uv)
 	  --extra operator --extra plane --extra dev -o requirements/dev.txt pyproject.toml
 	$(UV) pip compile --quiet --no-header --no-annotate --no-emit-index-url --generate-hashes --python-version 3.11 \
 	  --extra operator --extra plane --extra dev --extra export -o requirements/torch.txt pyproject.toml
+	# With our own ONNX Runtime: what is compared are the servers around it.
+	$(UV) pip compile --quiet --no-header --no-annotate --no-emit-index-url --generate-hashes --python-version 3.11 \
+	  --constraint <(grep -o '^onnxruntime==[^ ]*' requirements/plane.txt) -o requirements/infinity.txt requirements/infinity.in
 
 bench-reconcile: $(STAMP) ## time from apply to all children existing, against the bare applies
 	$(PYTHON) -m benchmarks.reconcile
@@ -89,8 +96,14 @@ bench-switch: $(STAMP) ## 20 switches and 5 rollbacks under 100,000 queries, eac
 bench-two-nodes: $(STAMP) ## failed, slow and short searches while query nodes die and return (ten minutes)
 	$(PYTHON) -m benchmarks.two_nodes
 
-bench-encoder: $(STAMP) ## the encoder against ONNX Runtime alone and its peers (a quarter of an hour)
-	$(PYTHON) -m benchmarks.encoder $(if $(INFINITY),--infinity $(INFINITY))
+# Three gigabytes too, for its ONNX engine imports torch; and older libraries than ours.
+$(INFINITY_STAMP): requirements/infinity.txt
+	test -x $(INFINITY_VENV)/bin/python || python3 -m venv $(INFINITY_VENV)
+	$(INFINITY_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/infinity.txt
+	touch $@
+
+bench-encoder: $(STAMP) $(if $(filter $(INFINITY_VENV)/%,$(INFINITY)),$(INFINITY_STAMP)) ## the encoder against ONNX Runtime alone and its peers (20 minutes; INFINITY=none: without that one)
+	$(PYTHON) -m benchmarks.encoder $(if $(filter none,$(INFINITY)),,--infinity $(INFINITY))
 
 bench-encoder-overload: $(STAMP) ## the encoder under five times what it can compute (two minutes)
 	$(PYTHON) -m benchmarks.encoder_overload
@@ -100,4 +113,4 @@ bench-encoder-start: $(STAMP) ## seconds until ready, memory and image sizes of 
 
 clean: demo-down test-down ## remove the clusters made here, the cache of built tools and images, and .venv
 	$(PYTHON) -m tests.testbed.cluster clean
-	rm -rf $(VENV) $(TORCH_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf $(VENV) $(TORCH_VENV) $(INFINITY_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

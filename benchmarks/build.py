@@ -176,7 +176,7 @@ def main(rows: int, rounds: int, weights: str) -> None:
         )
     middle = {name: statistics.median(values) for name, values in figures.items()}
     whole = statistics.median(report.embedded / report.duration_seconds for report in bench.reports)
-    bare = f"bare ONNX Runtime, batch {best.batch}, {best.lanes} x {best.threads} threads"
+    bare = f"bare ONNX Runtime, {best}"
     unit = "rows/s"
     write(
         "build",

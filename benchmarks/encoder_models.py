@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
-from search_plane.encoder.artefact import DIGEST_PREFIX, write_artefact
+from search_plane.encoder.artefact import MODEL_FILE, TOKENIZER_FILE
 from search_plane.encoder.converting import converted
 from search_plane.encoder.packing import normalising_tokenizer, probes_of
-from search_plane.release.identity import EncoderIdentity, Precision
+from search_plane.release.identity import Precision
 from search_plane.release.models import known_model
 
 from tests.testbed.weights.bert import M3E_BASE, BertShape, bert_graph
 from tests.testbed.weights.bge import BGE_SMALL_ZH_V15
-from tests.testbed.weights.folder import WeightsFolder
+from tests.testbed.weights.folder import WeightsFolder, write_weights
 
 # BAAI/bge-small-zh-v1.5's configuration.
 BGE_SMALL = BertShape(layers=4, hidden=512, heads=8, intermediate=2048)
@@ -30,9 +30,14 @@ class Variant:
     random: bool = False
 
     @property
+    def shown(self) -> str:
+        """The model as tables and plots call it."""
+        return f"{self.model}-shaped" if self.random else self.model
+
+    @property
     def name(self) -> str:
-        """For people, and for file names."""
-        return f"{self.model}{' (random weights)' if self.random else ''} {self.precision}"
+        """Model and precision."""
+        return f"{self.shown} {self.precision}"
 
     def weights(self, folder: Path) -> WeightsFolder:
         """The artefact, made in `folder`."""
@@ -41,39 +46,25 @@ class Variant:
             graph = bert_graph(self.shape)
         model, tokenizer = known_model(self.model), normalising_tokenizer(tokenizer)
         folder.mkdir(parents=True)
-        onnx = folder / "model.onnx"
+        onnx = folder / MODEL_FILE
         onnx.write_bytes(converted(graph, self.precision))
-        digest = write_artefact(
+        return write_weights(
             folder,
+            model,
             model_onnx=onnx.read_bytes(),
             tokenizer_json=tokenizer,
             probes=probes_of(onnx, tokenizer, model),
-            model=model.name,
             revision="benchmark",
-            dimension=model.dimension,
-            pooling=model.pooling,
-            max_tokens=model.max_tokens,
             precision=self.precision,
             source="benchmarks/encoder_models.py",
             licence=model.licence,
         )
-        identity = EncoderIdentity(
-            model=model.name,
-            revision="benchmark",
-            weights=f"{DIGEST_PREFIX}{digest}",
-            dimension=model.dimension,
-            pooling=model.pooling,
-            max_tokens=model.max_tokens,
-            precision=self.precision,
-            text_template="{title}",
-        )
-        return WeightsFolder(folder, identity)
 
     def write_transformers_folder(self, weights: WeightsFolder, folder: Path) -> None:
         """The same model file in a folder as transformers and what is built on it read it."""
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.copy(weights.path / "model.onnx", folder / "model.onnx")
-        shutil.copy(weights.path / "tokenizer.json", folder / "tokenizer.json")
+        for file in (MODEL_FILE, TOKENIZER_FILE):
+            shutil.copy(weights.path / file, folder / file)
         shape = self.shape
         config = {
             "architectures": ["BertModel"],

@@ -18,7 +18,8 @@ from rich.console import Console
 from search_plane.encoder.tokenising import TextTokeniser
 from search_plane.release.embedding_wire import TIMEOUT_HEADER
 
-from benchmarks.encoder import asked, ours, queries_of
+from benchmarks.encoder_servers import asked, ours
+from benchmarks.encoder_texts import queries_of
 from benchmarks.report import RESULTS, Row, write
 from tests.testbed.weights.bge import bge_weights
 
@@ -73,15 +74,15 @@ def main(seconds: float, results: Path) -> None:
     """Command line."""
     weights = bge_weights()
     queries = queries_of(TextTokeniser(weights.path / "tokenizer.json", weights.identity.max_tokens), 512)
-    with tempfile.TemporaryDirectory() as home, ours(weights, Path(home)) as (server, resident):
-        bodies = [server.body([query]) for query in queries]
+    with tempfile.TemporaryDirectory() as home, ours(weights, Path(home)) as server:
+        requests = [[query] for query in queries]
         console.print("capacity: 64 at once", highlight=False)
-        capacity = asked(server, bodies, Path(home), "--seconds", 10, "--concurrency", 64)
-        before = resident()
+        capacity = asked(server, requests, Path(home), "--seconds", 10, "--concurrency", 64)
+        before = server.resident()
         console.print(f"{TIMES:.0f} times {capacity.per_second:.0f} queries a second", highlight=False)
-        with Memory(resident) as memory:
+        with Memory(server.resident) as memory:
             told = asked(
-                server, bodies, Path(home), "--seconds", seconds, "--rate", TIMES * capacity.per_second,
+                server, requests, Path(home), "--seconds", seconds, "--rate", TIMES * capacity.per_second,
                 "--header", f"{TIMEOUT_HEADER}: {WAIT_MS}", refusals=True,
             )  # fmt: skip
             recovery = recovered_after(server.url, queries[0], 2 * capacity.p50_ms)

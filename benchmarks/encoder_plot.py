@@ -2,27 +2,33 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import median
 
 import matplotlib
+
+from benchmarks.encoder_rows import CASES, Figures
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
 
-Figures = Mapping[tuple[str, int], float]
 _COLOURS = {"ours": "#2f6fde", "naive": "#e8590c", "infinity": "#2f9e44"}
 
 
-def plot(path: Path, every: Mapping[str, tuple[float, Figures, Figures]]) -> None:
-    """`every`: variant -> (texts/s of the runtime alone, texts/s and p99 in ms by (server, concurrency))."""
+def plot(path: Path, every: Mapping[str, Figures]) -> None:
+    """`every`: figures by variant; only the queries are drawn."""
     figure, axes = pyplot.subplots(2, len(every), figsize=(4.2 * len(every), 6.4), squeeze=False)
-    for column, (name, (limit, per_second, p99_ms)) in enumerate(every.items()):
+    cases = [case for case in CASES if case.kind == "queries"]
+    for column, (name, found) in enumerate(every.items()):
         above, below = axes[0][column], axes[1][column]
+        limit = median(found.limit["queries"])
         above.axhline(limit, color="#868e96", linestyle="--", label="the runtime alone")
-        for server in sorted({server for server, _ in per_second}):
-            concurrencies = sorted(c for s, c in per_second if s == server)
-            for axis, figures in ((above, per_second), (below, p99_ms)):
-                values = [figures[server, c] for c in concurrencies]
-                axis.plot(concurrencies, values, marker="o", color=_COLOURS.get(server), label=server)
+        for server in ("ours", *found.peers):
+            for axis, figures in ((above, found.per_second), (below, found.p99_ms)):
+                values = [median(figures[server, case]) for case in cases]
+                axis.plot(
+                    [case.concurrency for case in cases], values,
+                    marker="o", color=_COLOURS.get(server), label=server,
+                )  # fmt: skip
         above.set_title(name, fontsize=10)
         above.set_ylabel("texts/s")
         above.set_ylim(bottom=0)

@@ -24,6 +24,7 @@ RESULTS = Path(__file__).parent / "results"
 
 _BAR = 420
 _LABEL = 250
+_LETTER = 7
 
 
 class Row(BaseModel):
@@ -159,6 +160,9 @@ def commit() -> str:
 def bars(title: str, rows: Sequence[Row]) -> str:
     """An SVG with two bars a row: ours and the limit, to the scale of the larger."""
     lines = []
+    left = max(
+        _LABEL, max((_LETTER * len(label) for row in rows for label in (row.name, row.against)), default=0)
+    )
     top = 40
     for row in rows:
         most = max(row.ours, row.limit) or 1.0
@@ -168,16 +172,16 @@ def bars(title: str, rows: Sequence[Row]) -> str:
         ):
             width = _BAR * value / most
             lines.append(
-                f'<text x="{_LABEL - 8}" y="{top + 13}" text-anchor="end">{escape(label)}</text>'
-                f'<rect x="{_LABEL}" y="{top}" width="{width:.1f}" height="16" fill="{colour}"/>'
-                f'<text x="{_LABEL + width + 6:.1f}" y="{top + 13}">{value:,.1f} {escape(row.unit)}</text>'
+                f'<text x="{left - 8}" y="{top + 13}" text-anchor="end">{escape(label)}</text>'
+                f'<rect x="{left}" y="{top}" width="{width:.1f}" height="16" fill="{colour}"/>'
+                f'<text x="{left + width + 6:.1f}" y="{top + 13}">{value:,.1f} {escape(row.unit)}</text>'
             )
             top += 20
-        lines.append(f'<text x="{_LABEL}" y="{top + 12}" fill="#555">ratio {row.ratio:.2f}</text>')
+        lines.append(f'<text x="{left}" y="{top + 12}" fill="#555">ratio {row.ratio:.2f}</text>')
         top += 28
     body = "\n".join(lines)
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_LABEL + _BAR + 150}" height="{top}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + _BAR + 150}" height="{top}" '
         f'font-family="sans-serif" font-size="12">\n<rect width="100%" height="100%" fill="white"/>\n'
         f'<text x="12" y="22" font-size="15">{escape(title)}</text>\n{body}\n</svg>\n'
     )

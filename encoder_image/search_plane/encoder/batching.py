@@ -5,7 +5,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
@@ -238,6 +238,9 @@ class Batcher:
         gives_way = priority in (Priority.RERANK, Priority.DOCUMENT)
         if gives_way and now - self._begun[Priority.QUERY] < QUERIES_FOLLOW_SECONDS:
             limits = limits.smaller(BESIDE_QUERIES)
+        elif priority is Priority.PROBE:
+            # With int8 a vector depends on the texts beside it, and probes were recorded alone.
+            limits = replace(limits, max_texts=1)
         self._begun[priority] = now
         head: list[_Waiting] = []
         while waiting and len(head) < WINDOW_BATCHES * limits.max_texts:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 
 from search_plane.encoder.artefact import DIGEST_PREFIX, FloatArray, Probe, write_artefact
@@ -51,13 +52,16 @@ def normalising_tokenizer(published: bytes) -> bytes:
 
 
 def probes_of(model_onnx: Path, tokenizer_json: bytes, model: KnownModel) -> tuple[Probe, ...]:
-    """Probes as the model gives them here. Raises SessionError where the graph has another shape than `model`."""
+    """Probes as the model gives them here, each text by itself, as the encoder computes them too.
+
+    Raises SessionError where the graph has another shape than `model`.
+    """
     with tempfile.TemporaryDirectory() as folder:
         tokenizer = Path(folder) / "tokenizer.json"
         tokenizer.write_bytes(tokenizer_json)
         ids = TextTokeniser(tokenizer, model.max_tokens).encode(PROBE_TEXTS)
     session = OnnxSession(model_onnx, model.pooling, model.dimension, threads=1)
-    vectors: FloatArray = normalised(session.run(ids))
+    vectors: FloatArray = normalised(np.concatenate([session.run([one]) for one in ids]))
     return tuple(
         Probe(text=text, vector=tuple(round(float(component), PROBE_PLACES) for component in vector))
         for text, vector in zip(PROBE_TEXTS, vectors, strict=True)

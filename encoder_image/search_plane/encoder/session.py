@@ -8,6 +8,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from search_plane.encoder.padding import padded
 from search_plane.encoder.pooling import FloatArray, MaskArray, pool
 from search_plane.encoder.settings import Device
 from search_plane.encoder.tokenising import TokenIds
@@ -100,12 +101,7 @@ class OnnxModel:
 
         `types` are token types, int64 [texts, tokens]; all 0 where None.
         """
-        longest = max(len(ids) for ids in texts)
-        ids = np.zeros((len(texts), longest), dtype=np.int64)
-        mask = np.zeros_like(ids)
-        for row, tokens in enumerate(texts):
-            ids[row, : len(tokens)] = tokens
-            mask[row, : len(tokens)] = 1
+        ids, mask = padded(texts)
         held = {
             "input_ids": ids,
             "attention_mask": mask,

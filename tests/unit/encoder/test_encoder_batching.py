@@ -69,6 +69,18 @@ def test_each_text_gets_its_own_vector_whatever_the_batches() -> None:
     assert max(len(batch) for batch in runtime.batches) == 4
 
 
+def test_probes_are_computed_one_at_a_time_on_every_lane() -> None:
+    runtime = ScriptedRuntime(lanes=2)
+
+    async def scenario(batcher: Batcher) -> None:
+        probes = [ids(3, 1), ids(3, 2), ids(5, 3)]
+        vectors = await batcher.submit(probes, normalise=False, priority=Priority.PROBE).vectors
+        assert vectors.tolist() == [[3, 1], [3, 2], [5, 3]]
+
+    play(runtime, scenario)
+    assert [len(batch) for batch in runtime.batches] == [1, 1, 1]
+
+
 def test_vectors_are_normalised_unless_asked_otherwise() -> None:
     async def scenario(batcher: Batcher) -> None:
         vector = (await batcher.submit([ids(3, 4)]).vectors)[0]
