@@ -9,26 +9,19 @@ from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request, Response
+from starlette.requests import ClientDisconnect
 
-from search_plane.encoder import openai_api
+from search_plane.encoder import openai_api, openapi
 from search_plane.encoder.batching import Job
 from search_plane.encoder.embed_request import EmbedRequest, Refused, invalid, parse_embed, too_large
-from search_plane.encoder.http_answers import EXPECTED, ClientGone, refusal_of
+from search_plane.encoder.http_answers import EXPECTED, ClientGone, ErrorBody, as_json, refusal_of, tei_error
 from search_plane.encoder.metrics import Metrics
-from search_plane.encoder.openapi import EMBED_OPENAPI, EMBEDDINGS_OPENAPI, TOKENIZE_OPENAPI
 from search_plane.encoder.service import Embedded, EncoderService, Loaded
 from search_plane.encoder.settings import MAX_BODY_BYTES, MAX_CLIENT_BATCH_SIZE, Settings
 from search_plane.encoder.tokenize_request import parse_tokenize, tokenize_answer
-from search_plane.release.embedding_wire import (
-    BINARY,
-    FINGERPRINT_HEADER,
-    TIMEOUT_HEADER,
-    asked_for,
-    packed,
-)
+from search_plane.release.embedding_wire import BINARY, FINGERPRINT_HEADER, TIMEOUT_HEADER, asked_for, packed
 
 Work = Callable[[Request], Awaitable[Response]]
-ErrorBody = Callable[[Refused], Mapping[str, Any]]
 
 
 def create_app(settings: Settings, loaded: Loaded, metrics: Metrics | None = None) -> FastAPI:
@@ -43,8 +36,9 @@ def create_app(settings: Settings, loaded: Loaded, metrics: Metrics | None = Non
         yield
         await service.stop()
 
-    app = FastAPI(title="Encoder", version=_version(), lifespan=lifespan)
+    app = FastAPI(title="Encoder", version=_version(), lifespan=lifespan, redirect_slashes=False)
     headers = {FINGERPRINT_HEADER: settings.identity.fingerprint()}
+    as_json(app, headers)
 
     def answer(content: Any, status: int = 200, more: Mapping[str, str] | None = None) -> Response:
         body = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
@@ -72,10 +66,12 @@ def create_app(settings: Settings, loaded: Loaded, metrics: Metrics | None = Non
         handle.__doc__ = work.__doc__
         return handle
 
-    def post(path: str, work: Work, openapi: dict[str, Any]) -> None:
+    def post(path: str, work: Work, described: dict[str, Any]) -> None:
         # A plain route costs a quarter less than FastAPI's; that one, second, only documents it.
         app.add_route(path, work, methods=["POST"])
-        app.post(path, openapi_extra=openapi, operation_id=path.strip("/").replace("/", "_") or "root")(work)
+        app.post(path, openapi_extra=described, operation_id=path.strip("/").replace("/", "_") or "root")(
+            work
+        )
 
     async def embed(request: Request) -> Response:
         """Vectors of the texts, in their order: JSON, or bytes where the Accept header asks for them."""
@@ -107,18 +103,20 @@ def create_app(settings: Settings, loaded: Loaded, metrics: Metrics | None = Non
         """The tokens of the texts."""
         service: EncoderService = app.state.service
         _check_fingerprint(service, request)
-        return answer(tokenize_answer(await service.tokenize(parse_tokenize(await _body(request)))))
+        tokens = await service.tokenize(parse_tokenize(await _body(request)))
+        # So many small objects take long enough to hold up queries.
+        return await asyncio.to_thread(lambda: answer(tokenize_answer(tokens)))
 
     async def rerank(request: Request) -> Response:
         """Refused: this model gives vectors, not scores of pairs."""
         raise Refused(424, "the model is not a re-ranker", "backend")
 
-    post("/embed", measured(guarded(embed, tei_error)), EMBED_OPENAPI)
+    post("/embed", measured(guarded(embed, tei_error)), openapi.EMBED)
     # Where huggingface_hub's InferenceClient asks a server that is named by its address.
-    app.add_route("/", measured(guarded(embed, tei_error)), methods=["POST"])
-    post("/v1/embeddings", measured(guarded(embeddings, openai_api.error_answer)), EMBEDDINGS_OPENAPI)
-    post("/tokenize", guarded(tokenize, tei_error), TOKENIZE_OPENAPI)
-    app.add_route("/rerank", guarded(rerank, tei_error), methods=["POST"])
+    post("/", measured(guarded(embed, tei_error)), openapi.EMBED)
+    post("/v1/embeddings", measured(guarded(embeddings, openai_api.error_answer)), openapi.EMBEDDINGS)
+    post("/tokenize", guarded(tokenize, tei_error), openapi.TOKENIZE)
+    post("/rerank", guarded(rerank, tei_error), openapi.RERANK)
 
     @app.get("/v1/models")
     async def models() -> Response:
@@ -135,8 +133,8 @@ def create_app(settings: Settings, loaded: Loaded, metrics: Metrics | None = Non
         """The process answers."""
         return answer({"status": "alive"})
 
-    @app.get("/health")
-    @app.get("/readyz")
+    @app.get("/health", responses=openapi.NOT_READY)
+    @app.get("/readyz", responses=openapi.NOT_READY)
     async def readyz() -> Response:
         """Whether the probe vectors are right."""
         reason = app.state.service.not_ready()
@@ -150,11 +148,6 @@ def create_app(settings: Settings, loaded: Loaded, metrics: Metrics | None = Non
         return Response(counted.exposition(), headers=headers, media_type=counted.content_type)
 
     return app
-
-
-def tei_error(refused: Refused) -> Mapping[str, Any]:
-    """A refusal in text-embeddings-inference's shape."""
-    return refused.body
 
 
 async def _embedded(
@@ -209,10 +202,13 @@ async def _body(request: Request) -> bytes:
     if int(length) > MAX_BODY_BYTES:
         raise too_large()
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise too_large()
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_BODY_BYTES:
+                raise too_large()
+    except ClientDisconnect:
+        raise ClientGone from None
     return bytes(body)
 
 

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from pythonjsonlogger.json import JsonFormatter
 
 from search_plane.encoder.artefact import ArtefactError
+from search_plane.encoder.http_protocol import BoundedHttp
 from search_plane.encoder.routes import create_app
 from search_plane.encoder.service import EncoderService, Loaded, load
 from search_plane.encoder.session import SessionError
@@ -62,7 +63,8 @@ async def serve(settings: Settings, loaded: Loaded) -> None:
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=BoundedHttp,
+        ws="none",
         access_log=False,
         proxy_headers=False,
         log_config=None,
