@@ -46,12 +46,13 @@ def rows_of(outcome: Outcome, requests: int) -> list[Row]:
 
 def notes_of(outcome: Outcome, seed: int, seconds: float) -> dict[str, JsonValue]:
     """What the rows don't say: the statuses, how long the canary waited, and failures to try again."""
-    p50, p99, longest = np.percentile(outcome.canary_ms, (50, 99, 100))
+    p50, p99, longest = np.percentile(outcome.canary_ms, (50, 99, 100)).tolist()
     failures = sorted(outcome.failures.items(), key=lambda one: -one[1][0])[:_FAILURES_TOLD]
     return {
         "seed": seed,
         "seconds": round(seconds),
         "statuses": {source: dict(sorted(some.items())) for source, some in outcome.statuses.items()},
+        "most_resident_mib": outcome.most_mib,
         "canary": dict(outcome.canary),
         "canary_ms": {"p50": round(p50, 1), "p99": round(p99, 1), "longest": round(longest, 1)},
         "failures": [
@@ -71,7 +72,7 @@ def main(requests: int, seed: int | None, schema: bool, results: Path) -> None:
     chosen = random.SystemRandom().randrange(10**9) if seed is None else seed
     console.print(f"seed {chosen}", highlight=False)
     began = time.monotonic()
-    with tempfile.TemporaryDirectory() as home, ProcessPoolExecutor(1, get_context("spawn")) as pool:
+    with tempfile.TemporaryDirectory() as home, ProcessPoolExecutor(2, get_context("spawn")) as pool:
         weights = WeightsFolder(Path(home), tiny_artefact(Path(home)))
         with EncoderServer(weights, Path(home)) as server:
             outcome = fuzz(server, requests, chosen, pool, schema=schema)

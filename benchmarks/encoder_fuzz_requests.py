@@ -83,9 +83,10 @@ _ODD_TEXTS = (
     "", " ", "\u3000\n", "\ufeff米", "\x00", "米\x00米", "\u202e米", "\u200b", "👨‍👩‍👧‍👦", "\U0010ffff", "\uffff", "ﷺ",
     "e" + "\u0301" * 2000, "[CLS] [PAD] [SEP]", "<script>", "${jndi:ldap://x}", "%s%n", "\x1b[31m", "\x85\u2028",
 )  # fmt: skip
+_PRODUCTS = st.text(alphabet="小米手机充电器五常大米5kgUSB-C", min_size=1, max_size=30)
 TEXTS = st.one_of(
     st.text(max_size=40),
-    st.text(alphabet="小米手机充电器五常大米 5kgUSB-C", min_size=1, max_size=30),
+    _PRODUCTS,
     st.text(alphabet=st.characters(categories=["Cc", "Cf", "Co", "Mn", "Zs"]), max_size=30),
     st.sampled_from(_ODD_TEXTS),
     _repeated(["a", "米", "! ", "\u0301", "米 ", "\x01"], [100, 600, 5000]),
@@ -147,15 +148,19 @@ def bodies(key: str) -> "st.SearchStrategy[bytes]":
     options = st.fixed_dictionaries(
         {}, optional={name: st.sampled_from(some) | _VALUES for name, some in _OPTIONS.items()}
     )
-    few = st.dictionaries(st.sampled_from(sorted(_OPTIONS)[:4]), st.sampled_from([None, True]), max_size=1)
+    few = st.dictionaries(st.just("prompt_name"), st.sampled_from(["query", "document", None]), max_size=1)
     texts = TEXTS | st.lists(TEXTS, max_size=8)
     right = st.builds(lambda some, more: _json({key: some, **more}), texts, few)
     mutated = st.builds(
         lambda body, at, junk, cut: body[: at % len(body)] + junk + body[at % len(body) + cut :],
         right, st.integers(0, 10_000), st.binary(max_size=4), st.integers(0, 4),
     )  # fmt: skip
+    good = st.builds(
+        lambda some, more: _json({key: some, **more}), _PRODUCTS | st.lists(_PRODUCTS, min_size=1), few
+    )
     return st.one_of(
-        right,
+        good,
+        good,
         right,
         st.builds(lambda some, more: _json({key: some, **more}), texts, options),
         st.builds(lambda value, more: _json({key: value, **more}), _VALUES, few),

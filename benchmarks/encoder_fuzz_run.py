@@ -52,6 +52,7 @@ class Outcome:
     canary_ms: list[float] = field(default_factory=list)
     warm_mib: int = 0
     after_mib: int = 0
+    most_mib: int = 0
     inflight: float = 0.0
     sockets_left: int = 0
     ready: bool = False
@@ -77,6 +78,13 @@ class Fuzz:
         self._server = server
         self._seed = seed
         self._routes: Documented = documented(httpx.get(f"{server.url}/openapi.json").json())
+        # One for all, for making one costs more than a question; it keeps no connection.
+        self._http = httpx.AsyncClient(
+            base_url=server.url,
+            timeout=ANSWER_SECONDS,
+            trust_env=False,
+            limits=httpx.Limits(max_keepalive_connections=0),
+        )
         self._rests_with = self._sockets()
         self.outcome = Outcome()
 
@@ -95,7 +103,9 @@ class Fuzz:
             await canary
             await batches.aclose()
         await self._come_to_rest()
+        await self._http.aclose()
         self.outcome.after_mib = self._resident()
+        self.outcome.most_mib = self._most_resident()
         return self.outcome
 
     async def _batches(self, generate: Generate, pool: Executor) -> AsyncGenerator[list[Attempt]]:
@@ -166,17 +176,16 @@ class Fuzz:
                 await asyncio.wait_for(stop.wait(), CANARY_SECONDS)
 
     async def _canary_vector(self) -> NDArray[np.float64]:
-        async with httpx.AsyncClient(timeout=ANSWER_SECONDS, trust_env=False) as client:
-            answer = await client.post(f"{self._server.url}/embed", json={"inputs": CANARY_TEXT})
+        answer = await self._http.post("/embed", json={"inputs": CANARY_TEXT})
         return np.array(orjson.loads(answer.raise_for_status().content)[0], np.float64)
 
     async def _come_to_rest(self) -> None:
         """Waits until nothing is computed and no socket is left; what remains at the deadline is in the outcome."""
         outcome, until = self.outcome, time.monotonic() + AT_REST_SECONDS
         while True:
-            health = await asyncio.to_thread(httpx.get, f"{self._server.url}/health", timeout=ANSWER_SECONDS)
+            health = await self._http.get("/health")
             outcome.ready = health.status_code == 200
-            outcome.inflight = self._inflight()
+            outcome.inflight = await self._inflight()
             outcome.sockets_left = max(0, self._sockets() - self._rests_with)
             if time.monotonic() > until or (
                 outcome.ready and not outcome.inflight and not outcome.sockets_left
@@ -184,8 +193,8 @@ class Fuzz:
                 return
             await asyncio.sleep(0.2)
 
-    def _inflight(self) -> float:
-        lines = self._server.metrics().splitlines()
+    async def _inflight(self) -> float:
+        lines = (await self._http.get("/metrics")).text.splitlines()
         return next(float(line.split()[1]) for line in lines if line.startswith("encoder_inflight_tokens "))
 
     def _sockets(self) -> int:
@@ -198,6 +207,10 @@ class Fuzz:
     def _resident(self) -> int:
         assert self._server.process is not None
         return self._server.process.resident_mib
+
+    def _most_resident(self) -> int:
+        lines = Path(f"/proc/{self._pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) >> 10
 
     @property
     def _pid(self) -> int:

@@ -116,7 +116,8 @@ def _no_http(junk: bytes) -> Attempt:
 
 
 def _odd_framing(path: str, body: bytes, framing: bytes) -> Attempt:
-    wire = head("POST", path, (), framing) + body
+    # What would be waiting for more of the body ends here, too.
+    wire = head("POST", path, (), framing) + body + b"\r\nnonsense\r\n\r\n"
     return Attempt(
         "odd framing", "POST", path, body, ((b"Framing", framing[:60]),), (wire,), http=False, pause=0.0
     )
