@@ -20,6 +20,7 @@ from search_plane.encoder.service import Embedded, EncoderService, Loaded
 from search_plane.encoder.settings import MAX_BODY_BYTES, MAX_CLIENT_BATCH_SIZE, Settings
 from search_plane.encoder.tokenize_request import parse_tokenize, tokenize_answer
 from search_plane.release.embedding_wire import BINARY, FINGERPRINT_HEADER, TIMEOUT_HEADER, asked_for, packed
+from search_plane.tracing import TELEMETRY, Traced
 
 Work = Callable[[Request], Awaitable[Response]]
 
@@ -36,9 +37,12 @@ def create_app(settings: Settings, loaded: Loaded, metrics: Metrics | None = Non
         yield
         await service.stop()
 
-    app = FastAPI(title="Encoder", version=_version(), lifespan=lifespan, redirect_slashes=False)
+    app = FastAPI(
+        title="Encoder", version=_version(), lifespan=lifespan, redirect_slashes=False, telemetry=TELEMETRY
+    )
     headers = {FINGERPRINT_HEADER: settings.identity.fingerprint()}
     as_json(app, headers)
+    app.add_middleware(Traced)
 
     def answer(content: Any, status: int = 200, more: Mapping[str, str] | None = None) -> Response:
         body = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)

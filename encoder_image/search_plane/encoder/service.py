@@ -18,6 +18,7 @@ from search_plane.encoder.session import OnnxSession, Runtime
 from search_plane.encoder.settings import Settings
 from search_plane.encoder.tokenising import TextTokeniser, Token, TokenIds
 from search_plane.encoder.tokenize_request import TokenizeRequest
+from search_plane.tracing import note, recording
 
 log = logging.getLogger(__name__)
 
@@ -107,6 +108,8 @@ class EncoderService:
         """
         asked = time.perf_counter()
         ids = await self._token_ids(request)
+        if recording():
+            note(texts=len(ids), tokens=sum(map(len, ids)))
         wanted = self.identity.normalize if request.normalize is None else request.normalize
         job = self._batcher.submit(
             ids,
@@ -116,7 +119,10 @@ class EncoderService:
         )
         watching = asyncio.ensure_future(on_disconnect(job)) if on_disconnect else None
         try:
-            return Embedded(await job.vectors, sum(map(len, ids)))
+            vectors = await job.vectors
+            if job.begun is not None and recording():
+                note(queue_seconds=job.begun - asked, run_seconds=time.perf_counter() - job.begun)
+            return Embedded(vectors, sum(map(len, ids)))
         except InferenceFailed as error:
             self._prober.suspect(str(error))
             raise
