@@ -14,8 +14,9 @@ from statistics import median
 import click
 from rich.console import Console
 
-from benchmarks.encoder import asked, ours, texts_of_products
 from benchmarks.encoder_models import VARIANTS, Variant
+from benchmarks.encoder_servers import asked, ours
+from benchmarks.encoder_texts import texts_of_products
 from benchmarks.report import RESULTS, Row, write
 from tests.testbed.cluster.images import build_image
 from tests.testbed.weights.folder import WeightsFolder
@@ -45,12 +46,12 @@ def bare(weights: WeightsFolder) -> tuple[float, int]:
 def started(weights: WeightsFolder, home: Path) -> tuple[float, int, int]:
     """Seconds until our server is ready, MiB then, and MiB after documents of mixed length for five seconds."""
     began = time.perf_counter()
-    with ours(weights, home) as (server, resident):
-        seconds, at_rest = time.perf_counter() - began, resident()
+    with ours(weights, home) as server:
+        seconds, at_rest = time.perf_counter() - began, server.resident()
         texts = texts_of_products(256)
-        bodies = [server.body(texts[at : at + 32]) for at in range(0, len(texts), 32)]
-        asked(server, bodies, home, "--seconds", 5, "--concurrency", 8)
-        return seconds, at_rest, resident()
+        requests = [texts[at : at + 32] for at in range(0, len(texts), 32)]
+        asked(server, requests, home, "--seconds", 5, "--concurrency", 8)
+        return seconds, at_rest, server.resident()
 
 
 def rows_of(variant: Variant, rounds: int) -> list[Row]:

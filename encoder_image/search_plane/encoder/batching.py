@@ -77,6 +77,8 @@ class Job:
         self.texts = texts
         self.normalise = normalise
         self.until = until
+        # The time.perf_counter() at which the first of its texts began to be computed.
+        self.begun: float | None = None
         self.vectors = vectors
         self.rows: list[FloatArray | None] = [None] * len(texts)
         self.missing = len(texts)
@@ -258,6 +260,8 @@ class Batcher:
         priority = batch[0].priority
         texts = [entry.job.texts[entry.index] for entry in batch]
         tokens, padded = sum(map(len, texts)), len(texts) * max(map(len, texts))
+        for entry in batch:
+            entry.job.begun = entry.job.begun or now
         self._free -= 1
         self._queued_tokens[priority] -= tokens
         self._running_tokens[priority] += tokens

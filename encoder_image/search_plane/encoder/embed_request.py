@@ -10,6 +10,8 @@ from search_plane.encoder.settings import MAX_BODY_BYTES, MAX_CLIENT_BATCH_SIZE
 
 PromptName = Literal["query", "document"]
 _KEYS = frozenset({"inputs", "prompt_name", "normalize", "truncate", "truncation_direction", "dimensions"})
+_MOST_KEYS = 10
+_MOST_CHARACTERS = 200
 
 
 class Refused(Exception):
@@ -34,7 +36,7 @@ class EmbedRequest:
 def parse_embed(body: bytes, dimension: int) -> EmbedRequest:
     """Read and check a body. Raises Refused with 413 for too much, 422 for anything else that is wrong."""
     content = json_object(body, "inputs", _KEYS)
-    if str(content.get("truncation_direction") or "right").lower() != "right":
+    if content.get("truncation_direction") not in (None, "right", "Right"):
         raise invalid('"truncation_direction": only "right" is served')
     if content.get("dimensions") not in (None, dimension):
         raise invalid(f'"dimensions": only {dimension} is served')
@@ -59,7 +61,9 @@ def json_object(body: bytes, needed: str, known: Set[str]) -> dict[str, Any]:
         raise invalid(f'expected an object with "{needed}", a text or a list of texts')
     unknown = content.keys() - known
     if unknown:
-        raise invalid(f"unknown keys: {', '.join(sorted(unknown))}; known are {', '.join(sorted(known))}")
+        # Of a foreign body only so much is said back.
+        names = ", ".join(sorted(unknown)[:_MOST_KEYS])[:_MOST_CHARACTERS]
+        raise invalid(f"unknown keys: {names}; known are {', '.join(sorted(known))}")
     return content
 
 

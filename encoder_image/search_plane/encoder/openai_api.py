@@ -17,7 +17,7 @@ from search_plane.encoder.pooling import FloatArray
 
 EncodingFormat = Literal["float", "base64"]
 _KEYS = frozenset({"input", "model", "encoding_format", "dimensions", "user", "prompt_name"})
-_ERROR_TYPES = {409: "conflict_error", 413: "invalid_request_error", 422: "invalid_request_error"}
+_ERROR_TYPES = {409: "conflict_error", **dict.fromkeys((404, 405, 413, 422), "invalid_request_error")}
 
 
 @dataclass(frozen=True)

@@ -5,41 +5,27 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
-from operator import attrgetter
 from typing import Any, TypeVar
 
 import orjson
 from fastapi import FastAPI, Request, Response
+from starlette.requests import ClientDisconnect
 
-from search_plane.encoder import openai_api
+from search_plane.encoder import openai_api, openapi
 from search_plane.encoder.batching import Job
 from search_plane.encoder.embed_request import EmbedRequest, Refused, invalid, parse_embed, too_large
-from search_plane.encoder.http_answers import EXPECTED, ClientGone, refusal_of
+from search_plane.encoder.http_answers import EXPECTED, ClientGone, ErrorBody, as_json, refusal_of, tei_error
 from search_plane.encoder.metrics import BatchMetrics, Metrics
-from search_plane.encoder.openapi import (
-    EMBED_OPENAPI,
-    EMBEDDINGS_OPENAPI,
-    RERANK_OPENAPI,
-    TOKENIZE_OPENAPI,
-)
 from search_plane.encoder.service import Embedded, EncoderService, Loaded
 from search_plane.encoder.settings import MAX_BODY_BYTES, MAX_CLIENT_BATCH_SIZE, Settings
 from search_plane.encoder.tokenize_request import parse_tokenize, tokenize_answer
-from search_plane.release.embedding_wire import (
-    BINARY,
-    FINGERPRINT_HEADER,
-    TIMEOUT_HEADER,
-    asked_for,
-    packed,
-)
+from search_plane.release.embedding_wire import BINARY, FINGERPRINT_HEADER, TIMEOUT_HEADER, asked_for, packed
 from search_plane.reranker.rerank_request import parse_rerank, rerank_answer
+from search_plane.tracing import TELEMETRY, Traced
 
 T = TypeVar("T")
 R = TypeVar("R", bound=EmbedRequest)
 Work = Callable[[Request], Awaitable[Response]]
-ErrorBody = Callable[[Refused], Mapping[str, Any]]
-# A refusal's body is in text-embeddings-inference's shape already.
-_BODY: ErrorBody = attrgetter("body")
 
 
 def create_app(settings: Settings, loaded: Loaded, metrics: Metrics | None = None) -> FastAPI:
@@ -54,8 +40,12 @@ def create_app(settings: Settings, loaded: Loaded, metrics: Metrics | None = Non
         yield
         await service.stop()
 
-    app = FastAPI(title="Encoder", version=_version(), lifespan=lifespan)
+    app = FastAPI(
+        title="Encoder", version=_version(), lifespan=lifespan, redirect_slashes=False, telemetry=TELEMETRY
+    )
     headers = {FINGERPRINT_HEADER: settings.identity.fingerprint()}
+    as_json(app, headers)
+    app.add_middleware(Traced)
 
     def answer(content: Any, status: int = 200, more: Mapping[str, str] | None = None) -> Response:
         body = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
@@ -83,10 +73,12 @@ def create_app(settings: Settings, loaded: Loaded, metrics: Metrics | None = Non
         handle.__doc__ = work.__doc__
         return handle
 
-    def post(path: str, work: Work, openapi: dict[str, Any]) -> None:
+    def post(path: str, work: Work, described: dict[str, Any]) -> None:
         # A plain route costs a quarter less than FastAPI's; that one, second, only documents it.
         app.add_route(path, work, methods=["POST"])
-        app.post(path, openapi_extra=openapi, operation_id=path.strip("/").replace("/", "_") or "root")(work)
+        app.post(path, openapi_extra=described, operation_id=path.strip("/").replace("/", "_") or "root")(
+            work
+        )
 
     async def embed(request: Request) -> Response:
         """Vectors of the texts, in their order: JSON, or bytes where the Accept header asks for them."""
@@ -112,7 +104,9 @@ def create_app(settings: Settings, loaded: Loaded, metrics: Metrics | None = Non
         """The tokens of the texts."""
         service: EncoderService = app.state.service
         _check_fingerprint(service, request)
-        return answer(tokenize_answer(await service.tokenize(parse_tokenize(await _body(request)))))
+        tokens = await service.tokenize(parse_tokenize(await _body(request)))
+        # So many small objects take long enough to hold up queries.
+        return await asyncio.to_thread(lambda: answer(tokenize_answer(tokens)))
 
     async def rerank(request: Request) -> Response:
         """The texts by how well each answers the query, best first."""
@@ -127,12 +121,12 @@ def create_app(settings: Settings, loaded: Loaded, metrics: Metrics | None = Non
         )
         return answer(rerank_answer(asked, scored.scores))
 
-    post("/embed", measured(guarded(embed, _BODY)), EMBED_OPENAPI)
+    post("/embed", measured(guarded(embed, tei_error)), openapi.EMBED)
     # Where huggingface_hub's InferenceClient asks a server that is named by its address.
-    post("/", measured(guarded(embed, _BODY)), EMBED_OPENAPI)
-    post("/v1/embeddings", measured(guarded(embeddings, openai_api.error_answer)), EMBEDDINGS_OPENAPI)
-    post("/rerank", measured(guarded(rerank, _BODY), counted.reranking), RERANK_OPENAPI)
-    post("/tokenize", guarded(tokenize, _BODY), TOKENIZE_OPENAPI)
+    post("/", measured(guarded(embed, tei_error)), openapi.EMBED)
+    post("/v1/embeddings", measured(guarded(embeddings, openai_api.error_answer)), openapi.EMBEDDINGS)
+    post("/rerank", measured(guarded(rerank, tei_error), counted.reranking), openapi.RERANK)
+    post("/tokenize", guarded(tokenize, tei_error), openapi.TOKENIZE)
 
     @app.get("/v1/models")
     async def models() -> Response:
@@ -149,8 +143,8 @@ def create_app(settings: Settings, loaded: Loaded, metrics: Metrics | None = Non
         """The process answers."""
         return answer({"status": "alive"})
 
-    @app.get("/health")
-    @app.get("/readyz")
+    @app.get("/health", responses=openapi.NOT_READY)
+    @app.get("/readyz", responses=openapi.NOT_READY)
     async def readyz() -> Response:
         """Whether the probe vectors are right."""
         reason = app.state.service.not_ready()
@@ -228,10 +222,13 @@ async def _body(request: Request) -> bytes:
     if int(length) > MAX_BODY_BYTES:
         raise too_large()
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise too_large()
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_BODY_BYTES:
+                raise too_large()
+    except ClientDisconnect:
+        raise ClientGone from None
     return bytes(body)
 
 

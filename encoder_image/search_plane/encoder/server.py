@@ -15,10 +15,12 @@ from fastapi import FastAPI
 from pythonjsonlogger.json import JsonFormatter
 
 from search_plane.encoder.artefact import ArtefactError
+from search_plane.encoder.http_protocol import BoundedHttp
 from search_plane.encoder.routes import create_app
 from search_plane.encoder.service import EncoderService, Loaded, load
 from search_plane.encoder.session import SessionError
 from search_plane.encoder.settings import Settings, SettingsError
+from search_plane.tracing import TraceIds, export_spans
 
 EXIT_REFUSED = 2
 
@@ -62,12 +64,15 @@ async def serve(settings: Settings, loaded: Loaded) -> None:
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=BoundedHttp,
+        ws="none",
         access_log=False,
         proxy_headers=False,
         log_config=None,
         server_header=False,
         timeout_keep_alive=75,
+        # Else a pipelined request would begin in the trace of the one before it.
+        reset_contextvars=True,
     )
     await EncoderServer(config, app, settings.drain_seconds).serve()
 
@@ -86,6 +91,7 @@ def main() -> int:
     except (SettingsError, ArtefactError, SessionError) as error:
         log.error("refused to start: %s", error)
         return EXIT_REFUSED
+    export_spans("encoder", os.environ)
     log.info(
         "loaded",
         extra={
@@ -108,4 +114,5 @@ def _log_json() -> None:
             "%(levelname)s %(name)s %(message)s", timestamp=True, rename_fields={"levelname": "level"}
         )
     )
+    handler.addFilter(TraceIds())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

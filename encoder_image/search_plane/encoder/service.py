@@ -20,6 +20,7 @@ from search_plane.encoder.tokenising import TextTokeniser, Token, TokenIds
 from search_plane.encoder.tokenize_request import TokenizeRequest
 from search_plane.reranker import service as reranking
 from search_plane.reranker.service import LoadedReranker, RerankService
+from search_plane.tracing import note, recording
 
 log = logging.getLogger(__name__)
 
@@ -136,6 +137,8 @@ class EncoderService:
         # A text has a token at least; what is refused need not be tokenised first.
         self._batcher.check_room(priority, len(request.texts), within)
         ids = await self._token_ids(request)
+        if recording():
+            note(texts=len(ids), tokens=sum(map(len, ids)))
         wanted = self.identity.normalize if request.normalize is None else request.normalize
         job = self._batcher.submit(
             ids,
@@ -144,7 +147,10 @@ class EncoderService:
             within=within - (time.perf_counter() - asked),
         )
         try:
-            return Embedded(await self._batcher.answered(job, on_disconnect), sum(map(len, ids)))
+            vectors = await self._batcher.answered(job, on_disconnect)
+            if job.begun is not None and recording():
+                note(queue_seconds=job.begun - asked, run_seconds=time.perf_counter() - job.begun)
+            return Embedded(vectors, sum(map(len, ids)))
         except InferenceFailed as error:
             self._prober.suspect(str(error))
             raise

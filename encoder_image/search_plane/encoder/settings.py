@@ -15,6 +15,8 @@ CGROUP = Path("/sys/fs/cgroup")
 Device = Literal["auto", "cuda", "cpu"]
 MAX_CLIENT_BATCH_SIZE = 256
 MAX_BODY_BYTES = 2 * 1024 * 1024
+# A token told with its place takes fifty times the bytes of its text.
+MAX_TOKENIZE_CHARACTERS = 100_000
 
 
 class SettingsError(Exception):

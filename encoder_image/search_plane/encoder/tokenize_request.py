@@ -6,11 +6,13 @@ from typing import Any
 
 from search_plane.encoder.embed_request import (
     PromptName,
+    Refused,
     checked_flag,
     checked_prompt,
     checked_texts,
     json_object,
 )
+from search_plane.encoder.settings import MAX_TOKENIZE_CHARACTERS
 from search_plane.encoder.tokenising import Token
 
 _KEYS = frozenset({"inputs", "add_special_tokens", "prompt_name"})
@@ -28,8 +30,15 @@ class TokenizeRequest:
 def parse_tokenize(body: bytes) -> TokenizeRequest:
     """Read and check a body. Raises Refused with 413 for too much, 422 for anything else that is wrong."""
     content = json_object(body, "inputs", _KEYS)
+    texts = checked_texts(content["inputs"], "inputs")
+    if (characters := sum(map(len, texts))) > MAX_TOKENIZE_CHARACTERS:
+        raise Refused(
+            413,
+            f'"inputs": {characters} characters, at most {MAX_TOKENIZE_CHARACTERS} at a time',
+            "validation",
+        )
     return TokenizeRequest(
-        texts=checked_texts(content["inputs"], "inputs"),
+        texts=texts,
         add_special_tokens=checked_flag(content, "add_special_tokens") is not False,
         prompt_name=checked_prompt(content),
     )

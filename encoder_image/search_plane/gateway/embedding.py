@@ -15,6 +15,7 @@ from search_plane.gateway.faults import Unavailable
 from search_plane.gateway.hedging import ExtraBudget, first_good
 from search_plane.release.embedding_wire import ACCEPT_FLOAT32, FINGERPRINT_HEADER, TIMEOUT_HEADER, unpacked
 from search_plane.release.identity import EncoderIdentity
+from search_plane.tracing import pass_on
 
 # A connection is renewed after about so many queries, so that a scaled-up encoder gets its share of them.
 _RENEW_EVERY = 200
@@ -100,6 +101,7 @@ class QueryEncoder:
     async def _post(self, body: bytes, ends: float) -> tuple[int, Mapping[str, str], bytes]:
         left = max(1, round((ends - asyncio.get_running_loop().time()) * 1000))
         headers = {TIMEOUT_HEADER: str(left)}
+        pass_on(headers)
         if next(self._calls) % _RENEW_EVERY == 0:
             headers["Connection"] = "close"
         async with self._session.post(

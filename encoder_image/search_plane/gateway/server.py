@@ -30,6 +30,7 @@ from search_plane.gateway.settings import Settings
 from search_plane.gateway.switch import ReleaseSwitch
 from search_plane.gateway.traffic import Traffic
 from search_plane.release.gateway_state import GatewayState
+from search_plane.tracing import TELEMETRY, Traced, TraceIds, export_spans
 
 log = logging.getLogger(__name__)
 
@@ -69,8 +70,11 @@ def create_app(settings: Settings, leaving: Leaving | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=state.lifespan,
+        telemetry=TELEMETRY,
     )
     app.add_middleware(AroundRequests, metrics=metrics, leaving=leaving)
+    # Outermost: the last that is added.
+    app.add_middleware(Traced)
     _add_problems(app, metrics)
     _add_search(app, state)
     _add_probes(app, state)
@@ -262,6 +266,7 @@ def log_as_json() -> None:
     handler.setFormatter(
         JsonFormatter("%(asctime)s %(levelname)s %(name)s %(message)s", json_ensure_ascii=False)
     )
+    handler.addFilter(TraceIds())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
 
 
@@ -274,6 +279,7 @@ def main() -> int:
         for wrong in error.errors(include_url=False, include_input=False):
             log.error("environment variable %s: %s", str(wrong["loc"][0]).upper(), wrong["msg"])
         return 2
+    export_spans("gateway", os.environ)
     leaving = Leaving()
     config = uvicorn.Config(
         create_app(settings, leaving),
@@ -284,6 +290,8 @@ def main() -> int:
         access_log=False,
         log_config=None,
         server_header=False,
+        # Else a pipelined request would begin in the trace of the one before it.
+        reset_contextvars=True,
         timeout_graceful_shutdown=max(1, round(settings.stop_seconds)),
     )
     DrainingServer(config, leaving, settings.drain_seconds).run()

@@ -13,6 +13,7 @@ from tenacity.wait import wait_base, wait_random_exponential
 
 from search_plane.jobs.failure import JobFailed
 from search_plane.release.embedding_wire import ACCEPT_FLOAT32, FINGERPRINT_HEADER, unpacked
+from search_plane.tracing import asking, pass_on
 
 Vectors = npt.NDArray[np.float32]
 
@@ -87,8 +88,11 @@ class EncoderClient:
 
     async def _embed_once(self, texts: list[str], prompt: Prompt) -> Vectors:
         body = orjson.dumps({"inputs": texts, "prompt_name": prompt, "normalize": True, "truncate": True})
+        headers: dict[str, str] = {}
         try:
-            answer = await self._http.post("/embed", content=body)
+            with asking("embed"):
+                pass_on(headers)
+                answer = await self._http.post("/embed", content=body, headers=headers)
         except httpx.TransportError as error:
             raise EncoderBusy(f"{type(error).__name__} {error}".strip()) from error
         if answer.status_code == 200:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, PositiveFloat
 from pythonjsonlogger.json import JsonFormatter
 
 from search_plane.release.report import JobReport, Reason
+from search_plane.tracing import TraceIds
 
 T = TypeVar("T")
 
@@ -44,6 +45,7 @@ def log_json() -> None:
             "%(levelname)s %(name)s %(message)s", timestamp=True, rename_fields={"levelname": "level"}
         )
     )
+    handler.addFilter(TraceIds())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     for chatty in ("httpx", "elastic_transport", "aiohttp.access"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -38,6 +38,7 @@ from search_plane.release.report import (
 )
 from search_plane.stores.catalogue import CatalogueConnection
 from search_plane.stores.milvus import MilvusConnection
+from search_plane.tracing import export_spans
 
 Kind = Literal["build", "catchup", "refresh"]
 
@@ -76,6 +77,7 @@ class JobSettings(ProcessSettings):
 def main(kind: Kind) -> int:
     """Runs the job to its end and returns the process's exit code."""
     log_json()
+    export_spans("job", os.environ)
     try:
         settings = JobSettings.from_environment()
     except ValidationError as error:

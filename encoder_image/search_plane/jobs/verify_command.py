@@ -40,6 +40,7 @@ from search_plane.release.report import (
 )
 from search_plane.stores.catalogue import CatalogueConnection
 from search_plane.stores.milvus import MilvusConnection
+from search_plane.tracing import export_spans
 
 # Comparisons with the active release are worth a short wait; the candidate's own measurements a long one.
 _ACTIVE_PATIENCE_SECONDS = 20.0
@@ -78,6 +79,7 @@ class VerifySettings(ProcessSettings):
 def main() -> int:
     """Runs the job to its end and returns the process's exit code."""
     log_json()
+    export_spans("job", os.environ)
     try:
         settings = VerifySettings.from_environment()
     except ValidationError as error:

@@ -48,6 +48,14 @@ def test_nulls_are_defaults() -> None:
         (b'{"inputs": "a", "normalize": "yes"}', 422, "validation", '"normalize": expected true or false'),
         (b'{"inputs": "a", "truncate": 1}', 422, "validation", '"truncate": expected true or false'),
         (b'{"inputs": "a", "truncation_direction": "Left"}', 422, "validation", "truncation_direction"),
+        (b'{"inputs": "a", "truncation_direction": 0}', 422, "validation", "truncation_direction"),
+        # As deep as the parser lets through: nothing may be said of it that goes down there.
+        (
+            b'{"inputs": "a", "truncation_direction": ' + b"[" * 1000 + b"]" * 1000 + b"}",
+            422,
+            "validation",
+            "truncation_direction",
+        ),
         (b'{"inputs": "a", "dimensions": 256}', 422, "validation", "only 512 is served"),
         (b'{"inputs": "a", "prompt": "query"}', 422, "validation", "unknown keys: prompt"),
         (
@@ -64,3 +72,10 @@ def test_what_is_wrong_is_said(body: bytes, status: int, error_type: str, says: 
         parse_embed(body, 512)
     assert caught.value.status == status
     assert caught.value.body == {"error": str(caught.value), "error_type": error_type}
+
+
+@pytest.mark.parametrize("keys", [["k" * 100_000], [f"k{number}" for number in range(10_000)]])
+def test_little_is_said_back_of_a_foreign_body(keys: list[str]) -> None:
+    with pytest.raises(Refused, match=r"unknown keys: k.*known are dimensions") as caught:
+        parse_embed(orjson.dumps({"inputs": "a", **dict.fromkeys(keys)}), 512)
+    assert len(str(caught.value)) < 500

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from search_plane.encoder.routes import create_app
 from search_plane.encoder.service import Loaded, load
-from search_plane.encoder.settings import Settings
+from search_plane.encoder.settings import MAX_CLIENT_BATCH_SIZE, Settings
+from starlette.routing import Route
 
 from tests.testbed.weights.folder import WeightsFolder
-from tests.unit.encoder.http_scenario import play
+from tests.unit.encoder.http_scenario import play, serving
 from tests.unit.encoder.runtime_doubles import NanRuntime, ScriptedRuntime, until
 
 FINGERPRINT = "X-Encoder-Fingerprint"
@@ -332,13 +333,118 @@ def test_pairs_are_not_ranked_by_a_model_that_gives_vectors(settings: Settings) 
     play(create_app(settings, load(settings)), scenario)
 
 
+def test_tokenize_takes_so_many_characters_and_no_more(settings: Settings) -> None:
+    async def scenario(client: httpx.AsyncClient) -> None:
+        most = await client.post("/tokenize", json={"inputs": ["米" * 50_000] * 2})
+        assert [len(tokens) for tokens in most.raise_for_status().json()] == [50_002] * 2
+        refused = await client.post("/tokenize", json={"inputs": ["米" * 50_000, "米" * 50_001]})
+        assert (refused.status_code, refused.json()["error_type"]) == (413, "validation")
+        assert "100001 characters, at most 100000" in refused.json()["error"]
+
+    play(create_app(settings, load(settings)), scenario)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "said"),
+    [
+        ("GET", "/embed", 405, "GET /embed: Method Not Allowed"),
+        ("POST", "/embed/", 404, "POST /embed/: Not Found"),
+        ("POST", "/" + "a" * 5000, 404, f"POST /{'a' * 99}: Not Found"),
+        ("DELETE", "/info", 405, "DELETE /info: Method Not Allowed"),
+    ],
+)
+def test_where_no_route_is_the_answer_is_json_too(
+    settings: Settings, method: str, path: str, status: int, said: str
+) -> None:
+    async def scenario(client: httpx.AsyncClient) -> None:
+        answer = await client.request(method, path)
+        assert answer.status_code == status
+        assert answer.json() == {"error": said, "error_type": "validation"}
+        assert answer.headers[FINGERPRINT] == settings.identity.fingerprint()
+        assert ("Allow" in answer.headers) == (status == 405)
+        theirs = (await client.post("/v1/nothing")).json()
+        assert theirs["error"]["message"] == "POST /v1/nothing: Not Found"
+        assert theirs["error"]["type"] == "invalid_request_error"
+
+    play(create_app(settings, load(settings)), scenario)
+
+
+def test_a_defect_is_told_in_json_without_its_cause(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def defect(*_: object, **__: object) -> None:
+        raise RuntimeError("a secret")
+
+    app = create_app(settings, load(settings))
+
+    async def run() -> None:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://encoder") as client,
+        ):
+            monkeypatch.setattr(app.state.service, "embed", defect)
+            answer = await client.post("/embed", json={"inputs": "米"})
+            assert answer.status_code == 500
+            assert answer.json() == {"error": "the encoder failed to answer", "error_type": "backend"}
+
+    asyncio.run(run())
+
+
+def test_a_client_that_goes_half_way_is_counted_and_no_defect(settings: Settings) -> None:
+    app = create_app(settings, load(settings))
+    scope = {
+        "type": "http", "method": "POST", "path": "/embed", "raw_path": b"/embed", "query_string": b"",
+        "headers": [(b"content-length", b"100")], "http_version": "1.1", "scheme": "http", "root_path": "",
+        "server": ("encoder", 80), "client": ("client", 1),
+    }  # fmt: skip
+    messages = [
+        {"type": "http.request", "body": b'{"inputs"', "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+
+    async def receive() -> dict[str, Any]:
+        return messages.pop(0)
+
+    async def send(_message: object) -> None:
+        """Nobody is there to read it."""
+
+    async def run() -> None:
+        async with serving(app) as client:
+            await app(scope, receive, send)
+            assert 'encoder_requests_total{status="499"} 1.0' in (await client.get("/metrics")).text
+
+    asyncio.run(run())
+
+
 def test_openapi_describes_what_is_read_by_hand(settings: Settings) -> None:
     async def scenario(client: httpx.AsyncClient) -> None:
         paths = (await client.get("/openapi.json")).json()["paths"]
-        for path, key in (("/embed", "inputs"), ("/v1/embeddings", "input"), ("/tokenize", "inputs")):
+        texts = (("/embed", "inputs"), ("/", "inputs"), ("/v1/embeddings", "input"), ("/tokenize", "inputs"))
+        for path, key in texts:
             post = paths[path]["post"]
-            assert set(post["responses"]) >= {"200", "409", "413", "422"}
-            assert key in post["requestBody"]["content"]["application/json"]["schema"]["properties"]
-        assert set(paths["/embed"]["post"]["responses"]) >= {"424", "429", "503"}
+            assert set(post["responses"]) >= {"200", "400", "408", "409", "413", "422", "431"}
+            schema = post["requestBody"]["content"]["application/json"]["schema"]["properties"]
+            assert schema[key]["oneOf"][1]["maxItems"] == MAX_CLIENT_BATCH_SIZE
+            assert post["parameters"][0]["name"] == FINGERPRINT
+        for path in ("/embed", "/", "/v1/embeddings"):
+            assert set(paths[path]["post"]["responses"]) >= {"424", "429", "503"}
+            assert paths[path]["post"]["parameters"][1]["name"] == TIMEOUT
+        theirs = paths["/v1/embeddings"]["post"]["responses"]["422"]["content"]["application/json"]["schema"]
+        assert theirs["properties"]["error"]["type"] == "object"
+        assert set(paths["/health"]["get"]["responses"]) == {"200", "503"}
+        assert "/rerank" in paths
 
     play(create_app(settings, load(settings)), scenario)
+
+
+def test_openapi_describes_every_route(settings: Settings) -> None:
+    app = create_app(settings, load(settings))
+    described = {(method.upper(), path) for path, some in app.openapi()["paths"].items() for method in some}
+    served = {
+        (method, route.path)
+        for route in app.routes
+        if isinstance(route, Route) and not route.path.startswith(("/docs", "/redoc", "/openapi.json"))
+        for method in route.methods or ()
+    }
+    assert served - {("HEAD", path) for _, path in served} <= described
