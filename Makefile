@@ -56,7 +56,7 @@ $(TORCH_STAMP): requirements/torch.txt
 	$(TORCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/torch.txt
 	touch $@
 
-test-torch: $(TORCH_STAMP) ## the export of models, with torch (not part of `make test`)
+test-torch: $(TORCH_STAMP) ## the export and fine-tuning of models, with torch (not part of `make test`)
 	$(TORCH_VENV)/bin/python -m pytest tests/torch_lane
 
 crd: $(STAMP) ## generate crds/ from operator/search_operator/api
@@ -70,7 +70,8 @@ lock: ## resolve requirements/*.txt anew (needs uv)
 	$(UV) pip compile --quiet --no-header --no-annotate --no-emit-index-url --generate-hashes --python-version 3.11 \
 	  --extra operator --extra plane --extra dev -o requirements/dev.txt pyproject.toml
 	$(UV) pip compile --quiet --no-header --no-annotate --no-emit-index-url --generate-hashes --python-version 3.11 \
-	  --extra operator --extra plane --extra dev --extra export -o requirements/torch.txt pyproject.toml
+	  --extra operator --extra plane --extra dev --extra export --extra finetune \
+	  -o requirements/torch.txt pyproject.toml
 
 bench-reconcile: $(STAMP) ## time from apply to all children existing, against the bare applies
 	$(PYTHON) -m benchmarks.reconcile
