@@ -1,4 +1,4 @@
-"""The image's command: `encoder`, `gateway`, `job build|catchup|refresh|verify`; and `encoder export`, with torch.
+"""The image's command: `encoder`, `gateway`, `job build|catchup|refresh|verify`; and, with torch, `encoder export|finetune`.
 
 Each part is imported only when it runs.
 """
@@ -14,15 +14,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="search_plane", description="The data plane of one search index.")
     parts = parser.add_subparsers(dest="part", required=True)
     encoder = parts.add_parser(
-        "encoder", help="serve vectors of one encoder identity, or export a model for it"
+        "encoder", help="serve vectors of one encoder identity; export or fine-tune a model for it"
     )
-    encoder.add_argument("action", nargs="?", choices=["serve", "export"], default="serve")
+    encoder.add_argument("action", nargs="?", choices=["serve", "export", "finetune"], default="serve")
     parts.add_parser("gateway", help="serve the search API")
     job = parts.add_parser("job", help="fill, refresh or measure the collection of a release")
     job.add_argument("kind", choices=["build", "catchup", "refresh", "verify"])
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:2] == ["encoder", "export"]:
         return int(import_module("search_plane.encoder.exporting").main(given[2:]))
+    if given[:2] == ["encoder", "finetune"]:
+        return int(import_module("search_plane.finetuning.command").main(given[2:]))
     chosen = parser.parse_args(given)
     if chosen.part == "job" and chosen.kind == "verify":
         return int(import_module("search_plane.jobs.verify_command").main())
