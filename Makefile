@@ -60,7 +60,7 @@ $(TORCH_STAMP): requirements/torch.txt
 	$(TORCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/torch.txt
 	touch $@
 
-test-torch: $(TORCH_STAMP) ## the export of models, with torch (not part of `make test`)
+test-torch: $(TORCH_STAMP) ## the export and fine-tuning of models, with torch (not part of `make test`)
 	$(TORCH_VENV)/bin/python -m pytest tests/torch_lane
 
 crd: $(STAMP) ## generate crds/ from operator/search_operator/api
@@ -76,7 +76,8 @@ lock: ## resolve requirements/*.txt anew (needs uv)
 	$(UV) pip compile --quiet --no-header --no-annotate --no-emit-index-url --generate-hashes --python-version 3.11 \
 	  --extra operator --extra plane --extra dev -o requirements/dev.txt pyproject.toml
 	$(UV) pip compile --quiet --no-header --no-annotate --no-emit-index-url --generate-hashes --python-version 3.11 \
-	  --extra operator --extra plane --extra dev --extra export -o requirements/torch.txt pyproject.toml
+	  --extra operator --extra plane --extra dev --extra export --extra finetune \
+	  -o requirements/torch.txt pyproject.toml
 	# With our own ONNX Runtime: what is compared are the servers around it.
 	$(UV) pip compile --quiet --no-header --no-annotate --no-emit-index-url --generate-hashes --python-version 3.11 \
 	  --constraint <(grep -o '^onnxruntime==[^ ]*' requirements/plane.txt) -o requirements/infinity.txt requirements/infinity.in

@@ -1,4 +1,4 @@
-"""`python -m sample_catalogue`: writes the sample catalogue, or queries judged on it, or loads it into Elasticsearch."""
+"""`python -m sample_catalogue`: the sample catalogue, judged queries and clicks to files, or into Elasticsearch."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import orjson
 from elasticsearch import ApiError, Elasticsearch, TransportError
 from elasticsearch.helpers import BulkIndexError
 
+from sample_catalogue.clicks import DEFAULT_QUERIES, click_log
 from sample_catalogue.generate import DEFAULT_COUNT, DEFAULT_SEED, generate
 from sample_catalogue.index import load
 from sample_catalogue.judging import judgements
@@ -19,6 +20,7 @@ Examples:
   python -m sample_catalogue --count 1000000 --out products.jsonl
   python -m sample_catalogue --count 500000 --start 500000 --out second-half.jsonl
   python -m sample_catalogue --count 2000 --seed 7 --judged judged.jsonl
+  python -m sample_catalogue --count 600 --clicks clicks.jsonl --queries 300
   python -m sample_catalogue --elasticsearch http://127.0.0.1:9200 --index products
 """
 
@@ -37,6 +39,18 @@ Examples:
     type=click.File("wb"),
     help="Write queries, each with the grades of the products that answer it, as the gates take them.",
 )
+@click.option(
+    "--clicks",
+    type=click.File("wb"),
+    help="Write a log of clicks with hard negatives, as `search_plane encoder finetune` reads them.",
+)
+@click.option(
+    "--queries",
+    type=click.IntRange(min=1),
+    default=DEFAULT_QUERIES,
+    show_default=True,
+    help="Different queries of --clicks, at most.",
+)
 @click.option("--elasticsearch", "url", metavar="URL", help="Load into this server instead.")
 @click.option("--index", default="products", show_default=True, help="The index to load into.")
 @click.option("--analyzer", default="smartcn", show_default=True, help="Analyzer of title and description.")
@@ -49,6 +63,8 @@ def main(
     start: int,
     out: BinaryIO | None,
     judged: BinaryIO | None,
+    clicks: BinaryIO | None,
+    queries: int,
     url: str | None,
     index: str,
     analyzer: str,
@@ -57,8 +73,14 @@ def main(
     ca: str | None,
 ) -> None:
     """Writes or loads the catalogue; the command's help is on the command."""
-    if [out, judged, url].count(None) != 2:
-        raise click.UsageError("say what: either --out FILE (or -), --judged FILE, or --elasticsearch URL")
+    if [out, judged, clicks, url].count(None) != 3:
+        raise click.UsageError(
+            "say what: either --out FILE (or -), --judged FILE, --clicks FILE, or --elasticsearch URL"
+        )
+    if clicks is not None:
+        for row in click_log(generate(count, seed, start), queries, seed):
+            clicks.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
+        return
     if judged is not None:
         for line in judgements(generate(count, seed, start)):
             judged.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))

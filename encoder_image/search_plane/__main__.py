@@ -1,5 +1,5 @@
-"""The image's command: `encoder`, `gateway`, `job build|catchup|refresh|verify`; with torch, `encoder export` and
-`encoder export-reranker`.
+"""The image's command: `encoder`, `gateway`, `job build|catchup|refresh|verify`; and with torch `encoder export`,
+`encoder export-reranker` and `encoder finetune`.
 
 Each part is imported only when it runs.
 """
@@ -9,7 +9,12 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-_EXPORTS = {"export": "search_plane.encoder.exporting", "export-reranker": "search_plane.reranker.exporting"}
+# Each reads its own arguments.
+_TOOLS = {
+    "export": "search_plane.encoder.exporting",
+    "export-reranker": "search_plane.reranker.exporting",
+    "finetune": "search_plane.finetuning.command",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -17,15 +22,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="search_plane", description="The data plane of one search index.")
     parts = parser.add_subparsers(dest="part", required=True)
     encoder = parts.add_parser(
-        "encoder", help="serve vectors of one encoder identity, or export a model for it or a re-ranker"
+        "encoder", help="serve vectors of one encoder identity; export or fine-tune a model for it"
     )
-    encoder.add_argument("action", nargs="?", choices=["serve", *_EXPORTS], default="serve")
+    encoder.add_argument("action", nargs="?", choices=["serve", *_TOOLS], default="serve")
     parts.add_parser("gateway", help="serve the search API")
     job = parts.add_parser("job", help="fill, refresh or measure the collection of a release")
     job.add_argument("kind", choices=["build", "catchup", "refresh", "verify"])
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if given[:1] == ["encoder"] and len(given) > 1 and given[1] in _EXPORTS:
-        return int(import_module(_EXPORTS[given[1]]).main(given[2:]))
+    if given[:1] == ["encoder"] and len(given) > 1 and given[1] in _TOOLS:
+        return int(import_module(_TOOLS[given[1]]).main(given[2:]))
     chosen = parser.parse_args(given)
     if chosen.part == "job" and chosen.kind == "verify":
         return int(import_module("search_plane.jobs.verify_command").main())

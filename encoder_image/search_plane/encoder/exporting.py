@@ -16,11 +16,11 @@ import numpy as np
 
 from search_plane.encoder.artefact import DIGEST_PREFIX, write_artefact
 from search_plane.encoder.converting import converted, fused
+from search_plane.encoder.onnx_graph import trace
 from search_plane.encoder.packing import PROBE_TEXTS, normalising_tokenizer, probes_of
 from search_plane.encoder.pooling import FloatArray, normalised
 from search_plane.encoder.session import OnnxSession
 from search_plane.encoder.tokenising import TextTokeniser
-from search_plane.encoder.tracing import trace
 from search_plane.release.identity import Pooling, Precision
 from search_plane.release.models import KNOWN_MODELS, KnownModel
 
@@ -156,6 +156,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "  python -m search_plane encoder export --model m3e-base --from ./m3e-base --revision 1.0.0 \\\n"
         "      --precision fp16 --source 'moka-ai/m3e-base at <commit>' --out m3e-base-1.0.0",
     )
+    add_model_arguments(parser)
+    parser.add_argument("--out", type=Path, required=True, help="folder to write the artefact into")
+    chosen = parser.parse_args(arguments)
+    check_source(parser, chosen)
+
+    from sentence_transformers import SentenceTransformer
+
+    published = SentenceTransformer(chosen.folder, revision=chosen.commit, device="cpu")
+    try:
+        digest = export(
+            published,
+            described_model(chosen, published),
+            revision=chosen.revision,
+            precision=chosen.precision,
+            source=chosen.source,
+            out=chosen.out,
+            fuse=not chosen.no_fuse,
+            as_published=chosen.as_published,
+        )
+    except ExportRefused as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    sys.stdout.write(f"{DIGEST_PREFIX}{digest}\n")
+    return 0
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """What says which model is taken and what its artefact is to be: `encoder finetune` takes the same."""
     add = parser.add_argument
     add("--model", required=True, help=f"{', '.join(sorted(KNOWN_MODELS))}, or a name of your own")
     add(
@@ -174,33 +202,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--max-tokens", type=int, help="of a model of your own (default: what it says itself)")
     add("--as-published", action="store_true", help="leave the tokenizer's normaliser as it is")
     add("--no-fuse", action="store_true", help="leave the graph as traced")
-    add("--out", type=Path, required=True, help="folder to write the artefact into")
-    chosen = parser.parse_args(arguments)
+
+
+def check_source(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> None:
+    """End with a usage error where --from is neither a folder nor a name with a commit."""
     if chosen.commit is None and not Path(chosen.folder).is_dir():
         parser.error(f"--from {chosen.folder}: no such folder, and no --commit to take from the hub")
 
-    from sentence_transformers import SentenceTransformer
 
-    published = SentenceTransformer(chosen.folder, revision=chosen.commit, device="cpu")
-    try:
-        digest = export(
-            published,
-            _described(chosen, published),
-            revision=chosen.revision,
-            precision=chosen.precision,
-            source=chosen.source,
-            out=chosen.out,
-            fuse=not chosen.no_fuse,
-            as_published=chosen.as_published,
-        )
-    except ExportRefused as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    sys.stdout.write(f"{DIGEST_PREFIX}{digest}\n")
-    return 0
-
-
-def _described(chosen: argparse.Namespace, published: "SentenceTransformer") -> KnownModel:
+def described_model(chosen: argparse.Namespace, published: "SentenceTransformer") -> KnownModel:
+    """The catalogue's entry, or one of the arguments'. Raises ExportRefused where those don't suffice."""
     if chosen.model in KNOWN_MODELS:
         return KNOWN_MODELS[chosen.model]
     if not chosen.licence:

@@ -17,9 +17,9 @@ import numpy as np
 from search_plane.encoder.artefact import DIGEST_PREFIX
 from search_plane.encoder.converting import converted, fused
 from search_plane.encoder.exporting import ExportRefused
+from search_plane.encoder.onnx_graph import trace
 from search_plane.encoder.packing import normalising_tokenizer
 from search_plane.encoder.pooling import FloatArray
-from search_plane.encoder.tracing import trace
 from search_plane.release.identity import Precision
 from search_plane.reranker.artefact import PairProbe, write_reranker
 from search_plane.reranker.pairs import PairTokeniser
