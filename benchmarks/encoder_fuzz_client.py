@@ -91,8 +91,9 @@ class _Connection(asyncio.Protocol):
                 self.reusable = False
                 return
             self.transport.write(piece)
-            writable = asyncio.ensure_future(self._writable.wait())
-            await asyncio.wait({writable, self.answer}, return_when=asyncio.FIRST_COMPLETED)
+            writable: asyncio.Future[Any] = asyncio.ensure_future(self._writable.wait())
+            either: set[asyncio.Future[Any]] = {writable, self.answer}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             writable.cancel()
 
     def close(self) -> None:

@@ -100,7 +100,7 @@ _VALUES: "st.SearchStrategy[Any]" = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=8,
 )
-_OPTIONS = {
+_OPTIONS: dict[str, list[Any]] = {
     "prompt_name": ["query", "document", None, "Query", "", 1],
     "normalize": [True, False, None, "true", 0],
     "truncate": [True, False, None, "no", []],

@@ -1,7 +1,7 @@
 """Uvicorn's HTTP protocol with bounds: heads that never end, requests that never come, and errors as JSON."""
 
 import asyncio
-from typing import Any, Literal
+from typing import Any
 
 import orjson
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -23,7 +23,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._stage: Literal["nothing", "head", "body", "whole", "refused"] = "nothing"
+        # nothing, head, body, whole, or refused: how much of a request has come.
+        self._stage = "nothing"
         self._since = 0.0
         # Bytes since the last one that was of use: of a body, or the end of a head.
         self._unused = 0

@@ -398,7 +398,7 @@ def test_a_client_that_goes_half_way_is_counted_and_no_defect(settings: Settings
         "headers": [(b"content-length", b"100")], "http_version": "1.1", "scheme": "http", "root_path": "",
         "server": ("encoder", 80), "client": ("client", 1),
     }  # fmt: skip
-    messages = [
+    messages: list[dict[str, Any]] = [
         {"type": "http.request", "body": b'{"inputs"', "more_body": True},
         {"type": "http.disconnect"},
     ]
