@@ -103,7 +103,7 @@ $(INFINITY_STAMP): requirements/infinity.txt
 	$(INFINITY_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/infinity.txt
 	touch $@
 
-bench-encoder: $(STAMP) $(if $(filter $(INFINITY_VENV)/%,$(INFINITY)),$(INFINITY_STAMP)) ## the encoder against ONNX Runtime alone and its peers (20 minutes; INFINITY=none: without that one)
+bench-encoder: $(STAMP) $(if $(filter $(INFINITY_VENV)/%,$(INFINITY)),$(INFINITY_STAMP)) ## the encoder against ONNX Runtime alone and its peers (25 minutes; INFINITY=none: without that one)
 	$(PYTHON) -m benchmarks.encoder $(if $(filter none,$(INFINITY)),,--infinity $(INFINITY))
 
 bench-encoder-overload: $(STAMP) ## the encoder under five times what it can compute (two minutes)

@@ -28,8 +28,8 @@ from benchmarks.report import RESULTS, Row, write
 @click.option(
     "--model", "models", multiple=True, help="only these variants, by name or by model; default: all"
 )
-@click.option("--seconds", default=6.0, show_default=True, help="of each measure")
-@click.option("--rounds", default=1, show_default=True, help="of all servers in turn; figures are medians")
+@click.option("--seconds", default=4.0, show_default=True, help="of each measure")
+@click.option("--rounds", default=2, show_default=True, help="of all servers in turn; figures are medians")
 @click.option("--infinity", type=str, help="a Python with requirements/infinity.txt in it; default: without")
 @click.option(
     "--results", type=click.Path(path_type=Path), default=RESULTS, help="folder for encoder.json and plots"
