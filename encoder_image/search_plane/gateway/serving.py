@@ -49,7 +49,12 @@ class ReleasePath:
         expected = Expected(snapshot.fingerprint, snapshot.encoder.dimension)
         self.catalogue = Catalogue(snapshot.catalogue, settings.es_timeout_ms / 1000, pool)
         self.watch = CollectionWatch(
-            self.vectors.collection, self.vectors.wholeness, expected, timeout, self._departed
+            self.vectors.collection,
+            self.vectors.wholeness,
+            expected,
+            timeout,
+            self._departed,
+            lambda: self.in_service,
         )
         self.encoder = QueryEncoder(
             snapshot.encoder_url,

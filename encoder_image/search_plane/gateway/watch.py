@@ -20,6 +20,9 @@ _READINGS = 2
 # fails would get the more to do for it.
 _IN_DOUBT = 5
 _PROBES_PER_COUNT = 5
+# While queries go elsewhere, only each so many-th turn looks for the sentinels: as many searches as a gateway's queries
+# are for Milvus, they would be in those queries' way.
+_SPARE_TURNS = 5
 _CHOICES = 4
 # One reading alone may be of a replica that is just returning.
 _FIRST_COUNTS = 4
@@ -43,14 +46,20 @@ class CollectionWatch:
         expected: Expected,
         timeout_seconds: float,
         departed: Callable[[Sequence[str]], Awaitable[frozenset[str]]] | None = None,
+        in_service: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`departed`: which of some ids the catalogue no longer has; none when it can't be asked."""
+        """`departed`: which of some ids the catalogue no longer has; none when it can't be asked.
+
+        `in_service`: whether queries are answered from the collection.
+        """
         self.wholeness = wholeness
         self.learned = False
         self._collection = collection
         self._expected = expected
         self._timeout = timeout_seconds
         self._departed = departed
+        self._in_service = in_service
+        self._turns = 0
         self._sentinels: tuple[Sentinel, ...] = ()
         self._probes = 0
         self._random = np.random.default_rng()
@@ -84,7 +93,7 @@ class CollectionWatch:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(
                 self._keep_asking(
-                    self.probe,
+                    self.turn,
                     lambda: probe_seconds / _IN_DOUBT if self.wholeness.doubtful else probe_seconds,
                 )
             )
@@ -102,6 +111,12 @@ class CollectionWatch:
                 except Exception:
                     log.exception("a question on the collection failed")
                     self.wholeness.suspect()
+
+    async def turn(self) -> None:
+        """What is done each `probe_seconds`: a probe where queries are answered from it, or in doubt; else now and then."""
+        self._turns += 1
+        if self._in_service() or self.wholeness.doubtful or self._turns % _SPARE_TURNS == 0:
+            await self.probe()
 
     async def probe(self) -> None:
         """Looks for every sentinel once per reading; now and then counts the rows and fills up the sentinels."""

@@ -105,7 +105,8 @@ class Bench:
         self.search = VectorSearch(TARGET, 2.0, hedge, wholeness, self.note)
         self.search.collection = collection
         expected = Expected(ENCODER.fingerprint(), DIMENSION)
-        self.watch = CollectionWatch(collection, wholeness, expected, 1.0)
+        self.in_service = True
+        self.watch = CollectionWatch(collection, wholeness, expected, 1.0, in_service=lambda: self.in_service)
 
     def note(self, kind: Extra) -> None:
         self.extras.append(kind)
@@ -163,6 +164,30 @@ def test_a_collection_smaller_than_k_is_no_suspicion(rows: int) -> None:
         await bench.watch.probe()
         nearest = await bench.ask()
         assert (len(nearest.neighbours), nearest.whole, bench.extras) == (rows, True, [])
+
+    asyncio.run(story())
+
+
+def test_a_collection_out_of_service_is_seldom_searched_unless_in_doubt() -> None:
+    async def story() -> None:
+        bench = Bench(FakeCollection())
+        await bench.watch.learn()
+
+        async def searched(turns: int) -> list[bool]:
+            found = []
+            for _ in range(turns):
+                before = bench.collection.searches
+                await bench.watch.turn()
+                found.append(bench.collection.searches > before)
+            return found
+
+        bench.in_service = False
+        assert await searched(5) == [False, False, False, False, True]
+        bench.in_service = True
+        assert await searched(2) == [True, True]
+        bench.in_service = False
+        bench.search.wholeness.suspect()
+        assert (await searched(1)) == [True]
 
     asyncio.run(story())
 
