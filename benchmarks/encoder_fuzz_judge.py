@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import orjson
@@ -40,11 +41,11 @@ def complaint(attempt: Attempt, answer: Answer | None, routes: Documented, dimen
         return _wrong_in_200(attempt, answer, dimension)
     if attempt.method == "HEAD":
         return None
-    return _wrong_in_error(attempt.path, answer)
+    return _wrong_in_error(_route(attempt), answer)
 
 
 def _allowed(attempt: Attempt, routes: Documented) -> frozenset[int]:
-    path = attempt.path.partition("?")[0]
+    path = _route(attempt)
     known = routes.get((attempt.method, path))
     if known is not None and attempt.http:
         # What isn't HTTP is only answered as such.
@@ -53,6 +54,12 @@ def _allowed(attempt: Attempt, routes: Documented) -> frozenset[int]:
         return known | NOT_HTTP
     # Whether a path such as /embed#x is a route's is the parser's to say.
     return frozenset({400, 404, 405, 422, 431})
+
+
+def _route(attempt: Attempt) -> str:
+    """The path that is asked for; a request may name the whole address, as one to a proxy does."""
+    path = attempt.path.partition("?")[0]
+    return urlsplit(path).path if path.startswith("http://") else path
 
 
 def _wrong_in_error(path: str, answer: Answer) -> str | None:
@@ -75,15 +82,16 @@ def _wrong_in_error(path: str, answer: Answer) -> str | None:
 
 def _wrong_in_200(attempt: Attempt, answer: Answer, dimension: int) -> str | None:
     try:
-        if attempt.path in TEXT_KEYS and attempt.method == "POST":
+        path = _route(attempt)
+        if path in TEXT_KEYS and attempt.method == "POST":
             asked = orjson.loads(attempt.body)
-            texts = asked[TEXT_KEYS[attempt.path]]
+            texts = asked[TEXT_KEYS[path]]
             count = 1 if isinstance(texts, str) else len(texts)
-            if attempt.path == "/tokenize":
+            if path == "/tokenize":
                 return _wrong_tokens(orjson.loads(answer.body), count)
-            vectors, form = _vectors(attempt.path, answer, dimension)
+            vectors, form = _vectors(path, answer, dimension)
             return _wrong_vectors(vectors, form, count, dimension, unit=asked.get("normalize") is not False)
-        if attempt.path == "/metrics":
+        if path == "/metrics":
             return None if answer.body.startswith(b"# HELP ") else "no metrics"
         return None if isinstance(orjson.loads(answer.body), dict) else "no JSON object"
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:

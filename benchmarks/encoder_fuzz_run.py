@@ -218,19 +218,24 @@ class Fuzz:
         return self._server.process.pid
 
 
-def generator(fingerprint: str, openapi: str | None, number: int) -> list[Attempt]:
-    """Batch `number`: a third of them schemathesis's where `openapi` gives the description as JSON."""
+def generator(fingerprint: str, openapi: str | None, batch: int, number: int) -> list[Attempt]:
+    """Batch `number`, of at most `batch` requests; a third of all is schemathesis's where `openapi` (JSON) is given."""
     if openapi is not None and random.Random(number + 1).random() < SCHEMA_SHARE:
         # Only here, so that the rest runs without it.
         from benchmarks.encoder_fuzz_schema import schema_batch
 
-        return schema_batch(openapi, number, BATCH)
-    return own_batch(fingerprint, number, BATCH)
+        return schema_batch(openapi, number, batch)
+    return own_batch(fingerprint, number, batch)
 
 
-def fuzz(server: EncoderServer, requests: int, seed: int, pool: Executor, *, schema: bool) -> Outcome:
-    """Sends at least so many requests to a running encoder, a third of them schemathesis's if `schema`."""
+def fuzz(
+    server: EncoderServer, requests: int, seed: int, pool: Executor, *, schema: bool, batch: int = BATCH
+) -> Outcome:
+    """Sends at least so many requests to a running encoder, a third of them schemathesis's if `schema`.
+
+    A `batch` is of one kind: smaller ones reach more kinds with fewer requests, and cost more each.
+    """
     openapi = httpx.get(f"{server.url}/openapi.json").text if schema else None
-    generate = partial(generator, server.identity.fingerprint(), openapi)
+    generate = partial(generator, server.identity.fingerprint(), openapi, batch)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(Fuzz(server, seed).run(requests, generate, pool))
