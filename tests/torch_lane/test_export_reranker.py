@@ -49,17 +49,15 @@ def test_exported_scores_are_the_model_s_own(
         assert np.argsort(-scores, kind="stable").tolist() == np.argsort(-own, kind="stable").tolist()
 
 
-def test_a_folded_tokenizer_reads_capitals_and_full_width_forms(
-    published: CrossEncoder, tmp_path: Path
-) -> None:
+def test_a_folded_tokenizer_reads_capitals_and_full_width_forms(tmp_path: Path) -> None:
     exporting.export(
-        published,
+        cross_encoder(tmp_path / "model", "bert"),
         name="small",
         revision="1",
         precision="fp32",
         source="",
         licence="",
-        out=tmp_path,
+        out=tmp_path / "out",
         fold=True,
     )
     tokeniser = PairTokeniser(load_reranker(tmp_path / "out", None).tokenizer_path, 60)
