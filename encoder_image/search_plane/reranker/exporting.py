@@ -116,7 +116,9 @@ def _scores(graph: bytes, tokenizer: bytes, max_tokens: int, pairs: Sequence[tup
         onnx.write_bytes(graph)
         words.write_bytes(tokenizer)
         rows, _ = PairTokeniser(words, max_tokens).encode(pairs)
-        return CrossEncoderSession(onnx, threads=1).run(rows)[:, 0]
+        session = CrossEncoderSession(onnx, threads=1)
+        # One at a time, as an encoder's probes: with int8 a score depends a little on the pairs beside it.
+        return np.array([session.run([row])[0, 0] for row in rows], dtype=np.float32)
 
 
 def _folded(text: str) -> str:

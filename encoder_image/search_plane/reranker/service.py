@@ -162,5 +162,9 @@ class RerankService:
     async def _judge_probes(self) -> str | None:
         artefact = self.loaded.artefact
         rows, _ = self.loaded.tokeniser.encode(artefact.probe_pairs)
-        job = self._batcher.submit(rows, normalise=False, priority=Priority.RERANK, refusable=False)
-        return verdict((await job.vectors)[:, 0], artefact.probe_scores)
+        scores = []
+        for row in rows:
+            # One at a time, as they were recorded: with int8 a score depends a little on the pairs beside it.
+            job = self._batcher.submit([row], normalise=False, priority=Priority.RERANK, refusable=False)
+            scores.append((await job.vectors)[0, 0])
+        return verdict(np.array(scores, np.float32), artefact.probe_scores)
