@@ -34,8 +34,10 @@ from search_operator.render.child import MANAGED_BY, Images
 from search_operator.run.leadership import LEASE_NAME
 
 from benchmarks.report import Row, write
+from demo.parts import RESOURCE
 from sample_catalogue import load
 from tests.testbed.apiserver import api_server
+from tests.testbed.crd_serving import await_served
 from tests.testbed.stores.local import LocalElasticsearch, LocalMilvus
 
 ROOT = Path(__file__).parent.parent
@@ -58,7 +60,7 @@ def main() -> int:
         with Elasticsearch(elasticsearch.url, request_timeout=60) as client:
             load(client, "products", 50, 7)
         server.ask("apply", "-k", str(ROOT / "crds"))
-        server.ask("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+        await_served(server, RESOURCE)
         for name in (SYSTEM, OURS, FLOOR):
             server.ask("create", "namespace", name)
         sample = _sample(milvus.uri, elasticsearch.url)

@@ -39,6 +39,7 @@ from demo.steps import Say, Step, StepFailed
 from sample_catalogue import load
 from tests.testbed.cluster import Cluster, TestbedError, bring_up, load_image, patch_gpu
 from tests.testbed.cluster.images import archives_of
+from tests.testbed.crd_serving import await_served
 from tests.testbed.stores import deploy
 from tests.testbed.stores.deployment import MANIFESTS as STORE_MANIFESTS
 
@@ -160,7 +161,7 @@ class Installation:
         """The operator with its CRD; a new build of its image takes over."""
         before = get(self.cluster, "deployment", OPERATOR, SYSTEM_NAMESPACE)
         self.cluster.ask("apply", "-k", str(INSTALL))
-        self.cluster.ask("wait", "--for=condition=Established", f"crd/{RESOURCE}", "--timeout=60s")
+        await_served(self.cluster, RESOURCE)
         if self._is_new_build(OPERATOR_IMAGE, before):
             say("a new build of the image: restarting")
             self.cluster.ask("-n", SYSTEM_NAMESPACE, "rollout", "restart", f"deployment/{OPERATOR}")

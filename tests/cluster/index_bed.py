@@ -37,6 +37,7 @@ from demo.parts import (
 from sample_catalogue import load
 from tests.testbed.cluster import Cluster, bring_up, build_image, cache_root, load_image, patch_gpu
 from tests.testbed.cluster.images import archives_of
+from tests.testbed.crd_serving import await_served
 from tests.testbed.stores import Stores
 from tests.testbed.weights.bge import bge_weights, older_bge_weights
 from tests.testbed.weights.context import weights_context
@@ -85,7 +86,7 @@ def install(cluster: Cluster) -> None:
             item["spec"]["template"]["metadata"]["annotations"] = {"tests/build": builds[OPERATOR_IMAGE]}
     bundle = {"apiVersion": "v1", "kind": "List", "items": items}
     cluster.ask("apply", "-f", "-", stdin=json.dumps(bundle))
-    cluster.ask("wait", "--for=condition=Established", f"crd/{RESOURCE}", "--timeout=60s")
+    await_served(cluster, RESOURCE)
     rolled_out(cluster, SYSTEM_NAMESPACE, OPERATOR, 180)
 
 

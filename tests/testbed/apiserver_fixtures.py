@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from demo.parts import RESOURCE
 from tests.testbed.apiserver import ApiServer, api_server
-from tests.testbed.cluster.commands import wait_until
+from tests.testbed.crd_serving import await_served
 
 CRD_FILE = Path(__file__).resolve().parents[2] / "crds" / "semanticsearchindexes.yaml"
 
@@ -16,13 +17,7 @@ def apiserver() -> Iterator[ApiServer]:
     """A running API server with the CRD, and the namespace `search`."""
     with api_server() as server:
         server.ask("apply", "-f", str(CRD_FILE))
-        # Not `kubectl wait`: it fails on a CRD whose status is still empty.
-        conditions = "jsonpath={.status.conditions[?(@.type=='Established')].status}"
-        wait_until(
-            lambda: server.ask("get", "-f", str(CRD_FILE), "-o", conditions) == "True",
-            what="the API server to serve the CRD",
-            timeout=30,
-        )
+        await_served(server, RESOURCE)
         server.ask("create", "namespace", "search")
         yield server
 
