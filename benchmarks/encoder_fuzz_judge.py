@@ -22,7 +22,7 @@ Documented = Mapping[tuple[str, str], frozenset[int]]
 
 def documented(openapi: Mapping[str, Any]) -> Documented:
     """Statuses by (method, path) of an OpenAPI description, and of the route that gave it."""
-    return {("GET", "/openapi.json"): frozenset({200})} | {
+    return {(method, "/openapi.json"): frozenset({200}) for method in ("GET", "HEAD")} | {
         (method.upper(), path): frozenset(map(int, operation["responses"]))
         for path, operations in openapi["paths"].items()
         for method, operation in operations.items()
@@ -37,10 +37,10 @@ def complaint(attempt: Attempt, answer: Answer | None, routes: Documented, dimen
         return None if not attempt.http else "the connection was closed without an answer"
     if answer.status not in _allowed(attempt, routes):
         return f"status {answer.status} is not documented"
+    if attempt.method == "HEAD":
+        return "a body" if answer.body else None
     if answer.status == 200:
         return _wrong_in_200(attempt, answer, dimension)
-    if attempt.method == "HEAD":
-        return None
     return _wrong_in_error(_route(attempt), answer)
 
 

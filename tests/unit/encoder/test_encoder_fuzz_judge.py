@@ -56,6 +56,7 @@ TOKEN = {"id": 1, "text": "a", "special": False, "start": 0, "stop": 1}
         (asked("/v1/embeddings"), said(422, {"error": {"message": "m", "type": "t"}})),
         (asked("/v1/embeddings"), said(200, {"data": [{"embedding": row} for row in UNIT]})),
         (asked("/tokenize"), said(200, [[TOKEN], []])),
+        (asked("/openapi.json", method="HEAD"), said(200, b"")),
     ],
 )
 def test_what_is_documented_passes(attempt: Attempt, answer: Answer | None) -> None:
@@ -70,6 +71,8 @@ def test_what_is_documented_passes(attempt: Attempt, answer: Answer | None) -> N
         (asked(), said(503, TEI), "status 503 is not documented"),
         (asked(), said(400, TEI), "status 400 is not documented"),
         (asked(method="GET"), said(200, {}), "status 200 is not documented"),
+        (asked(method="HEAD"), said(200, b""), "status 200 is not documented"),
+        (asked("/openapi.json", method="HEAD"), said(200, b"{}"), "a body"),
         (asked("/nowhere"), said(500, TEI), "status 500 is not documented"),
         (asked(), said(422, b"Unprocessable"), "without the documented JSON"),
         (asked(), said(422, {"detail": "x"}), "without the documented JSON"),
