@@ -2,8 +2,9 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+from search_plane.gateway.catalogue_answers import Document, judged
 from search_plane.gateway.filters import Filters, field_value
-from search_plane.gateway.join import Candidate, Document, judged, merge
+from search_plane.gateway.join import Candidate, merge
 from search_plane.gateway.within import Within
 from search_plane.release.record import CatalogueFields
 
