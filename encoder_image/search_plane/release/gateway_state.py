@@ -29,7 +29,8 @@ class GatewayState(Frozen):
     `release`, `fingerprint`, `collection` and `revision` (of the snapshot, see ReleaseSnapshot.revision) are empty
     without a release. `next` and `next_revision` name what next.json or a newer release.json announces; `prepared` is
     true once each of its parts has answered this gateway; `waiting_for` says what has not. `leaving` are replaced
-    releases that some query still uses.
+    releases that some query still uses. `breakers` are the states (`closed`, `open`, `half-open`) of the breakers of the
+    release in use, by dependency: `encoder`, `milvus`, `elasticsearch`, `semantic`; empty without a release.
     """
 
     release: str = ""
@@ -42,4 +43,5 @@ class GatewayState(Frozen):
     waiting_for: dict[str, str] = Field(default_factory=dict)
     leaving: tuple[str, ...] = ()
     draining: bool = False
+    breakers: dict[str, str] = Field(default_factory=dict)
     traffic: tuple[ReleaseTraffic, ...] = ()
