@@ -30,6 +30,8 @@ class GatewayState(Frozen):
     without a release. `next` and `next_revision` name what next.json or a newer release.json announces; `prepared` is
     true once each of its parts has answered this gateway; `waiting_for` says what has not. `leaving` are replaced
     releases that some query still uses. `policy` is the revision of the policy that queries are answered by.
+    `breakers` are the states (`closed`, `open`, `half-open`) of the breakers of the
+    release in use, by dependency: `encoder`, `milvus`, `elasticsearch`, `semantic`; empty without a release.
     """
 
     release: str = ""
@@ -43,4 +45,5 @@ class GatewayState(Frozen):
     leaving: tuple[str, ...] = ()
     policy: str = ""
     draining: bool = False
+    breakers: dict[str, str] = Field(default_factory=dict)
     traffic: tuple[ReleaseTraffic, ...] = ()
