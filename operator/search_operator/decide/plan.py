@@ -47,6 +47,8 @@ from search_operator.render.jobs import (
     refresh_job,
     release_config,
 )
+from search_operator.render.policy import policy_of
+from search_operator.render.reranker import reranker_objects
 from search_operator.render.stores import snapshot_of
 
 
@@ -96,6 +98,7 @@ def desired_children(observation: Observation, now: Rollout, installation: Insta
         children.append(pointer_by(index, now.book, now.announced))
     children += _encoders(index, now, images)
     children += gateway_objects(index, images)
+    children += reranker_objects(index, images)
     children += _refreshes(observation, now, images)
     if now.candidate:
         children += _candidate_jobs(index, now.candidate, images)
@@ -187,12 +190,18 @@ def _nudges(observation: Observation, now: Rollout) -> list[Step]:
         return []
     active = snapshot_of(index, now.active.record).revision() if now.active else ""
     following = snapshot_of(index, now.announced.record).revision() if now.announced else ""
+    policy = policy_of(index).revision()
     return [
         NudgeGateway(f"gateway {gateway.pod} has not heard of the pointer's content", gateway.pod, told)
         for gateway in observation.gateways
         if gateway.nudged != told
         and gateway.state is not None
-        and (gateway.state.revision != active or (following and gateway.state.next_revision != following))
+        and (
+            gateway.state.revision != active
+            or (following and gateway.state.next_revision != following)
+            # An older gateway knows of no policy, and names none.
+            or gateway.state.policy not in ("", policy)
+        )
     ]
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from search_plane.release.identity import canonical_sha256
+from search_plane.release.policy import POLICY_KEY
 from search_plane.release.record import ReleaseSnapshot
 
 from search_operator.api.index import SemanticSearchIndex
@@ -18,6 +19,7 @@ from search_operator.render.child import (
     restricted_container,
     restricted_pod,
 )
+from search_operator.render.policy import policy_of
 from search_operator.render.stores import RELEASE_DIR, release_file_volume, store_mounts, store_volumes
 from search_operator.render.workload import disruption_budget, probe, service, spread
 
@@ -38,14 +40,16 @@ def active_name(index: str) -> str:
 def pointer(
     index: SemanticSearchIndex, active: ReleaseSnapshot | None, announced: ReleaseSnapshot | None, book: Book
 ) -> Object:
-    """What is answered from, what gateways shall make ready, and the book: all change in one write.
+    """What is answered from, what gateways shall make ready, the book, and the policy: all change in one write.
 
-    `{}` while no release is active keeps the gateway unready. Without a release to announce, the active one is.
+    `{}` while no release is active keeps the gateway unready. Without a release to announce, the active one is. The
+    policy is the spec's as it is now: it belongs to no release, so that its change is no switch.
     """
     data = {
         RELEASE_KEY: active.to_json() if active else "{}",
         NEXT_KEY: snapshot.to_json() if (snapshot := announced or active) else "{}",
         BOOK_KEY: book.to_json(),
+        POLICY_KEY: policy_of(index).to_json(),
     }
     return child(index, "v1", "ConfigMap", active_name(index.name), "gateway", {"data": data})
 
@@ -53,10 +57,11 @@ def pointer(
 def pointer_revision(config_map: Mapping[str, Any]) -> str:
     """16 hex digits that tell one writing of the pointer from another.
 
-    With the book and its times in it: to a release and back again is no old news, and each pod is told of it.
+    With the book and its times in it: to a release and back again is no old news, and each pod is told of it. With the
+    policy too, which pods shall have as soon.
     """
     data = config_map.get("data", {})
-    return canonical_sha256([data.get(key) for key in (RELEASE_KEY, NEXT_KEY, BOOK_KEY)])[:16]
+    return canonical_sha256([data.get(key) for key in (RELEASE_KEY, NEXT_KEY, BOOK_KEY, POLICY_KEY)])[:16]
 
 
 def gateway_objects(index: SemanticSearchIndex, images: Images) -> list[Object]:
