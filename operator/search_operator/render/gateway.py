@@ -25,6 +25,8 @@ from search_operator.render.workload import disruption_budget, probe, service, s
 
 RELEASE_KEY = "release.json"
 NEXT_KEY = "next.json"
+# It goes on serving for DRAIN_SECONDS (5) after it is told to stop, and queries in flight may take STOP_SECONDS (10).
+GRACE_SECONDS = 30
 
 
 def gateway_name(index: str) -> str:
@@ -83,6 +85,30 @@ def gateway_objects(index: SemanticSearchIndex, images: Images) -> list[Object]:
     ]
 
 
+def _environment(index: SemanticSearchIndex) -> list[Object]:
+    log = index.spec.search.log
+    found = environment(
+        {
+            "RELEASE_FILE": f"{RELEASE_DIR}/{RELEASE_KEY}",
+            "NEXT_FILE": f"{RELEASE_DIR}/{NEXT_KEY}",
+            "SEARCH_LOG_DESTINATION": log.destination,
+            "SEARCH_LOG_INDEX": log_index(index) if log.destination == "Elasticsearch" else "",
+        }
+    )
+    if log.destination == "None":
+        return found
+    if log.salt_secret_ref:
+        key = {"name": log.salt_secret_ref.name, "key": "salt"}
+        return [*found, {"name": "SEARCH_LOG_SALT", "valueFrom": {"secretKeyRef": key}}]
+    # The same in all gateways and after a restart, so that a user's bucket stays; whoever fears guesses names a Secret.
+    return [*found, *environment({"SEARCH_LOG_SALT": canonical_sha256(index.uid)[:32]})]
+
+
+def log_index(index: SemanticSearchIndex) -> str:
+    """The Elasticsearch index that answers and clicks are logged to."""
+    return index.spec.search.log.index or f"search-log-{index.namespace}-{index.name}"
+
+
 def _pod(index: SemanticSearchIndex, images: Images, selector: dict[str, str]) -> Object:
     container = restricted_container(
         {
@@ -90,9 +116,7 @@ def _pod(index: SemanticSearchIndex, images: Images, selector: dict[str, str]) -
             "image": index.spec.search.image or images.plane,
             "imagePullPolicy": images.pull_policy,
             "args": ["gateway"],
-            "env": environment(
-                {"RELEASE_FILE": f"{RELEASE_DIR}/{RELEASE_KEY}", "NEXT_FILE": f"{RELEASE_DIR}/{NEXT_KEY}"}
-            ),
+            "env": _environment(index),
             "resources": index.spec.search.resources.model_dump(exclude_none=True),
             "startupProbe": probe("/healthz", periodSeconds=1, failureThreshold=120),
             "readinessProbe": probe("/readyz", periodSeconds=2, timeoutSeconds=3, failureThreshold=2),
@@ -103,7 +127,7 @@ def _pod(index: SemanticSearchIndex, images: Images, selector: dict[str, str]) -
     return restricted_pod(
         {
             "serviceAccountName": f"{index.name}-gateway",
-            "terminationGracePeriodSeconds": 30,
+            "terminationGracePeriodSeconds": GRACE_SECONDS,
             "containers": [container],
             "volumes": [TMP_VOLUME, release_file_volume(active_name(index.name)), *store_volumes(index)],
             "topologySpreadConstraints": spread(selector, "kubernetes.io/hostname"),

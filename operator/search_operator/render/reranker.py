@@ -103,7 +103,7 @@ def _pod(index: SemanticSearchIndex, reranker: Reranker, images: Images, selecto
     )
     return restricted_pod(
         {
-            "serviceAccountName": f"{index.name}-encoder",
+            "serviceAccountName": f"{index.name}-reranker",
             "terminationGracePeriodSeconds": 30,
             "containers": [container],
             "volumes": [TMP_VOLUME, *([volume] if volume else [])],
