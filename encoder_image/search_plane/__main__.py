@@ -1,5 +1,5 @@
-"""The image's command: `encoder`, `gateway`, `job build|catchup|refresh|verify`; and with torch `encoder export`,
-`encoder export-reranker` and `encoder finetune`.
+"""The image's command: `encoder`, `reranker`, `gateway`, `job build|catchup|refresh|verify`;
+and with torch `encoder export`, `encoder export-reranker` and `encoder finetune`.
 
 Each part is imported only when it runs.
 """
@@ -25,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "encoder", help="serve vectors of one encoder identity; export or fine-tune a model for it"
     )
     encoder.add_argument("action", nargs="?", choices=["serve", *_TOOLS], default="serve")
+    parts.add_parser("reranker", help="serve a cross-encoder alone, without an encoder beside it")
     parts.add_parser("gateway", help="serve the search API")
     job = parts.add_parser("job", help="fill, refresh or measure the collection of a release")
     job.add_argument("kind", choices=["build", "catchup", "refresh", "verify"])
