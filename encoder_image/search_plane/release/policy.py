@@ -27,12 +27,16 @@ class BreakerPolicy(Frozen):
 
 
 class RerankerPolicy(Frozen):
-    """A cross-encoder at `url` orders the first `candidates` hits anew, of at most `max_share` of the queries."""
+    """A cross-encoder at `url` orders the first `candidates` hits anew, of at most `max_share` of the queries.
+
+    Of those that ask for it, and of `cohort_share` of the users unasked: always the same ones.
+    """
 
     url: str = ""
     candidates: int = 100
     results: int = 10
     max_share: float = 0.05
+    cohort_share: float = 0.0
     timeout_ms: float = 100.0
 
 
