@@ -23,6 +23,7 @@ from search_plane.gateway.answer import ANSWER_EXAMPLE, Answer, Problem, Readine
 from search_plane.gateway.asgi import AroundRequests, Leaving, request_id
 from search_plane.gateway.faults import BadQuery, Unavailable
 from search_plane.gateway.metrics import GatewayMetrics
+from search_plane.gateway.page.routes import add_page
 from search_plane.gateway.query import MAX_CHARACTERS, MAX_K
 from search_plane.gateway.search import Patience, search
 from search_plane.gateway.serving import ReleasePath
@@ -78,6 +79,7 @@ def create_app(settings: Settings, leaving: Leaving | None = None) -> FastAPI:
     _add_problems(app, metrics)
     _add_search(app, state)
     _add_probes(app, state)
+    add_page(app)
     return app
 
 
