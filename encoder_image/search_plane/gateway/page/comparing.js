@@ -41,10 +41,9 @@ export function comparison(outcomes) {
     }
     head.append(" ", ...pathBadges(answer));
     column.append(timingBar(answer.timings_ms), ...degradedNotes(answer));
-    const dated = answer.degraded?.includes("catalogue");
     column.append(answer.hits.length
       ? element("ol", { class: "hits" }, answer.hits.map((hit) =>
-          hitItem(hit, { dated, extra: difference(mode, ranks[hit.id], answers) })))
+          hitItem(hit, { extra: difference(mode, ranks[hit.id], answers) })))
       : element("p", { class: "nothing" }, "没有找到"));
     return column;
   });

@@ -8,6 +8,8 @@ import { degradedNotes, element, hitItem, pathBadges, releaseLine, textOf, timin
 const EXAMPLES = ["便宜的蓝牙耳机", "适合送老人的保健品", "小米手机充电器", "蓝芽耳机", "iPhone 15 手机壳", "大米 5kg"];
 const AUTOMATIC_RETRIES = 5;
 const SLOW_MS = 150;
+// Elasticsearch counts no further.
+const MOST_COUNTED = 10_000;
 const by = (id) => document.getElementById(id);
 const shown = by("shown");
 
@@ -61,10 +63,10 @@ async function search(signal) {
   const { answer, searchId } = await ask(parametersOf(state, state.mode), signal);
   const { hits } = answer;
   const first = state.offset + 1;
-  const dated = answer.degraded?.includes("catalogue");
   facets(answer.facets);
   say(hits.length ? `找到商品，第 ${first} 到 ${state.offset + hits.length} 件` : "没有找到商品");
-  const total = typeof answer.total_words === "number" ? `　关键词命中 ${answer.total_words.toLocaleString("zh-CN")} 件` : "";
+  const words = answer.total_words;
+  const total = typeof words === "number" ? `　关键词命中 ${words.toLocaleString("zh-CN")}${words >= MOST_COUNTED ? "+" : ""} 件` : "";
   shown.replaceChildren(
     element("div", { class: "summary" },
       element("p", { class: "came" }, pathBadges(answer),
@@ -74,7 +76,7 @@ async function search(signal) {
     ...degradedNotes(answer),
     hits.length
       ? element("ol", { class: "hits", start: first }, hits.map((hit) =>
-          hitItem(hit, { dated, opened: () => reportClick(searchId, hit.id, hit.rank) })))
+          hitItem(hit, { opened: () => reportClick(searchId, hit.id, hit.rank) })))
       : nothing(),
     pages(hits.length));
 }
@@ -156,6 +158,7 @@ function problemBox(problem, retry) {
     const wait = element("p", { class: "wait" });
     box.append(wait, action("现在重试", retry));
     if (problem.retryAfter && retries < AUTOMATIC_RETRIES) count(wait, problem.retryAfter, () => { retries += 1; follow(); });
+    else if (problem.retryAfter) wait.append("不再自动重试");
   }
   return box;
 }
@@ -213,22 +216,34 @@ function fill() {
   by("side").hidden = false;
 }
 
-/** One facet's buckets as [value, count] pairs, however they are written; what is chosen is among them. */
+const list = (value) => (Array.isArray(value) ? value : []);
+
+/** One facet as [value, count] pairs; what is chosen is among them. */
 function bucketsOf(given, chosen) {
-  const pairs = Array.isArray(given)
-    ? given.map((one) => [textOf(one?.value ?? one?.key), one?.count ?? one?.doc_count])
-    : Object.entries(given ?? {});
-  const known = pairs.filter(([value]) => value);
+  const known = list(given).map((one) => [textOf(one?.value), one?.count]).filter(([value]) => value);
   const missing = chosen.filter((value) => value && !known.some(([other]) => other === value));
   return [...missing.map((value) => [value, null]), ...known];
 }
 
 function facets(given) {
-  facet("categories", "radio", bucketsOf(given?.category ?? given?.categories, [state.category]),
+  by("in-stock-count").textContent = typeof given?.in_stock === "number" ? given.in_stock.toLocaleString("zh-CN") : "";
+  ranges(given?.price);
+  facet("categories", "radio", bucketsOf(given?.category, [state.category]),
     (value) => state.category === value, (value) => ({ category: value }));
-  facet("brands", "checkbox", bucketsOf(given?.brand ?? given?.brands, state.brands),
+  facet("brands", "checkbox", bucketsOf(given?.brand, state.brands),
     (value) => state.brands.includes(value),
     (value, on) => ({ brands: on ? [...state.brands, value] : state.brands.filter((other) => other !== value) }));
+}
+
+function ranges(given) {
+  by("price-ranges").replaceChildren(...list(given).filter((range) => range?.count > 0).map(({ from, to, count }) => {
+    const [low, high] = [textOf(from), textOf(to)];
+    const chosen = state.price_min === low && state.price_max === high;
+    const told = low && high ? `${low} – ${high}` : low ? `${low} 以上` : `${high} 以下`;
+    const button = action(`${told}（${count}）`, () => go(chosen ? { price_min: "", price_max: "" } : { price_min: low, price_max: high }));
+    button.setAttribute("aria-pressed", String(chosen));
+    return element("li", {}, button);
+  }));
 }
 
 function facet(id, type, buckets, chosen, change) {

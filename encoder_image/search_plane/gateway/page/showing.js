@@ -1,14 +1,16 @@
 // Makes elements out of answers. Data only ever becomes text nodes and attributes' values, never markup.
 
-// What Elasticsearch puts around a match: characters for private use, which no title has.
-const MARKS = [["\uE000", "\uE001"], ["<em>", "</em>"]];
+// What the gateway has put around a match: characters for private use, which no title has.
+const [MARK_BEGINS, MARK_ENDS] = ["\uE000", "\uE001"];
 const LONGEST = 240;
-const PATHS = { semantic: "语义", keyword: "关键词", fused: "融合", stored: "存档" };
+const PATHS = { semantic: "语义", keyword: "关键词", fused: "融合", stored: "存档", rerank: "精排" };
 const MISSING = {
   semantic: "语义检索没有应答，以下只按关键词",
   keyword: "关键词检索没有应答，以下只按语义",
   catalogue: "商品库没有应答：价格是上次刷新时的，库存和是否下架未核对",
   vectors: "向量库可能缺了一部分，或许还有更合适的商品",
+  facets: "没能数出品牌和类目",
+  highlight: "没能标出命中的词",
 };
 const STEPS = { understand: "理解", embed: "编码", vector: "向量", keyword: "关键词", join: "核对", rerank: "精排" };
 
@@ -19,7 +21,7 @@ export function element(tag, attributes = {}, ...children) {
     if (value === true) made.setAttribute(name, "");
     else if (value !== false && value !== null && value !== undefined) made.setAttribute(name, value);
   }
-  made.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  made.append(...children.flat(2).filter((child) => child !== null && child !== undefined && child !== false));
   return made;
 }
 
@@ -33,36 +35,27 @@ export function textOf(value, otherwise = "") {
 
 /** A title with its matches marked, as [text, marked] pairs; null when the highlight isn't of this title. */
 export function piecesOf(title, highlight) {
-  for (const [open, close] of MARKS) {
-    if (!highlight.includes(open)) continue;
-    const pieces = highlight.split(open).flatMap((part, index) => {
-      if (index === 0) return [[part, false]];
-      const [marked, ...rest] = part.split(close);
-      return [[marked, true], [rest.join(close), false]];
-    }).filter(([text]) => text);
-    const plain = pieces.map(([text]) => text).join("");
-    // The price is live, and so is the title: a highlight of an older one isn't shown.
-    const start = title.indexOf(plain);
-    if (start < 0) continue;
-    return [[title.slice(0, start), false], ...pieces, [title.slice(start + plain.length), false]].filter(([text]) => text);
-  }
-  return null;
+  const pieces = highlight.split(MARK_BEGINS).flatMap((part, index) => {
+    if (index === 0) return [[part, false]];
+    const [marked, ...rest] = part.split(MARK_ENDS);
+    return [[marked, true], [rest.join(""), false]];
+  }).filter(([text]) => text);
+  // The title is live, the highlight as old as Elasticsearch's last refresh.
+  return pieces.map(([text]) => text).join("") === title ? pieces : null;
 }
 
 function titleOf(hit) {
   const title = textOf(hit.title, "（没有标题）");
-  const given = hit.highlight?.title ?? hit.highlight;
-  const highlight = Array.isArray(given) ? given[0] : given;
-  const pieces = typeof highlight === "string" ? piecesOf(title, highlight) : null;
+  const pieces = typeof hit.highlight === "string" ? piecesOf(title, hit.highlight) : null;
   return pieces ? pieces.map(([text, marked]) => (marked ? element("mark", {}, text) : text)) : [title];
 }
 
-function priceOf(hit, dated) {
+function priceOf(hit) {
   if (typeof hit.price !== "number") return element("span", { class: "price none" }, textOf(hit.price, "价格未知"));
   const [whole, cents] = hit.price.toFixed(2).split(".");
   return element("span", { class: "price" },
     element("small", {}, "¥"), Number(whole).toLocaleString("zh-CN"), element("small", {}, `.${cents}`),
-    dated && element("abbr", { title: MISSING.catalogue }, "旧"));
+    hit.stored === true && element("abbr", { title: "上次刷新时的价格" }, "旧"));
 }
 
 function stockOf(hit) {
@@ -88,7 +81,7 @@ function detailsOf(hit) {
 }
 
 /** One hit as a list item. Opening its details calls `opened` the first time. `extra` stands below the title. */
-export function hitItem(hit, { dated = false, opened = () => {}, extra = null } = {}) {
+export function hitItem(hit, { opened = () => {}, extra = null } = {}) {
   const details = detailsOf(hit);
   const title = element("button", { type: "button", class: "title", "aria-expanded": "false", dir: "auto" }, titleOf(hit));
   let told = false;
@@ -107,7 +100,7 @@ export function hitItem(hit, { dated = false, opened = () => {}, extra = null } 
         element("span", { class: "brand" }, textOf(hit.brand, "无品牌")),
         element("span", { class: "category" }, textOf(hit.category))),
       extra, details),
-    element("div", { class: "now" }, priceOf(hit, dated), stockOf(hit)));
+    element("div", { class: "now" }, priceOf(hit), stockOf(hit)));
   return item;
 }
 
@@ -118,6 +111,7 @@ export function pathBadges(answer) {
     element("span", { class: `badge ${answer.path in PATHS ? answer.path : ""}` }, PATHS[answer.path] ?? textOf(answer.path)),
     degraded.length > 0 && element("span", { class: "badge degraded", title: degraded.join(", ") }, "降级"),
     answer.reranked === true && element("span", { class: "badge" }, "已精排"),
+    answer.cached === true && element("span", { class: "badge", title: "几秒内有人问过一样的；价格和库存仍是此刻的" }, "缓存"),
     answer.arm && element("span", { class: "badge", title: "实验分组" }, `实验组：${PATHS[answer.arm] ?? textOf(answer.arm)}`),
   ].filter(Boolean);
 }
@@ -181,5 +175,6 @@ export function releaseLine(answer) {
   const fingerprint = textOf(answer.fingerprint);
   return element("p", { class: "release" },
     "版本 ", element("code", {}, textOf(answer.release, "—")),
-    "　指纹 ", element("code", { title: fingerprint }, fingerprint.replace(/^sha256:/, "").slice(0, 12) || "—"));
+    "　指纹 ", element("code", { title: fingerprint }, fingerprint.replace(/^sha256:/, "").slice(0, 12) || "—"),
+    answer.policy && ["　策略 ", element("code", {}, textOf(answer.policy))]);
 }
