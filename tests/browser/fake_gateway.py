@@ -53,10 +53,14 @@ def hit(rank: int, **fields: object) -> dict[str, Any]:
 def answer(hits: list[dict[str, Any]], **fields: object) -> dict[str, Any]:
     """A whole answer as the gateway gives it; `fields` replace or add."""
     return {
+        "search_id": "request-1",
         "query": "蓝牙耳机",
+        "understood": {"text": "蓝牙耳机"},
         "release": "r-1a2b3c4d",
         "fingerprint": "sha256:9f2c6d0e0f0a" + "0" * 52,
+        "policy": "0d1c2b3a49586776",
         "path": "fused",
+        "mode": "fused",
         "degraded": [],
         "hits": hits,
         "total": len(hits),

@@ -8,6 +8,7 @@ from itertools import count
 import pytest
 from fastapi import Response
 from playwright.sync_api import Browser, Page, expect
+from search_plane.gateway.answer import Answer
 
 from tests.browser.conftest import Opened
 from tests.browser.fake_gateway import Asked, FakeGateway, answer, as_json, hit
@@ -80,6 +81,10 @@ def test_an_answer_is_shown_whole(fake: FakeGateway, open_page: Opened) -> None:
     # As long as they took: 4.1, 6.2, 8.0, 2.7 of 13.6 ms.
     assert widths[2] / widths[0] == pytest.approx(8.0 / 4.1, rel=0.05)
     expect(page.get_by_role("status")).to_have_text("找到商品，第 1 到 3 件")
+
+
+def test_the_fakes_plain_answer_is_a_gateways() -> None:
+    assert Answer.model_validate(answer([hit(1)])).hits[0].title == hit(1)["title"]
 
 
 def test_an_answer_with_only_the_oldest_fields_is_shown(fake: FakeGateway, open_page: Opened) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -87,6 +88,80 @@ def test_a_bad_query_is_told_at_its_field(bed: ShopBed, open_page: Opened) -> No
     page.keyboard.press("Enter")
     expect(page.get_by_role("searchbox")).to_have_attribute("aria-invalid", "true")
     expect(page.get_by_role("alert").filter(has_text="256")).to_be_visible()
+
+
+def test_words_are_marked_in_titles(bed: ShopBed, open_page: Opened) -> None:
+    page = open_page(bed.gateway.url, "/?q=蓝牙耳机&mode=keyword")
+    expect(page.locator(".badge.keyword")).to_be_visible()
+    assert "蓝牙" in page.locator("mark").first.inner_text()
+
+
+def test_facets_narrow_the_search_as_they_counted(bed: ShopBed, open_page: Opened) -> None:
+    page = open_page(bed.gateway.url, "/?q=蓝牙耳机&mode=keyword&k=50")
+    first = page.get_by_role("group", name="品牌").locator("label").first
+    brand, many = first.locator(".value").inner_text(), int(first.locator(".many").inner_text())
+    with page.expect_response("**/search?*brand=*"):
+        first.locator("input").check()
+    expect(page.locator(".hit")).to_have_count(min(many, 50))
+    assert set(page.locator(".hit .brand").all_inner_texts()) == {brand}
+    # Another brand can still be chosen beside it.
+    expect(page.get_by_role("group", name="品牌").locator("label").nth(1)).to_be_visible()
+    with page.expect_response("**/search?*in_stock=true*"):
+        page.get_by_role("checkbox", name="只看有货").check()
+    expect(page.locator(".stock.out")).to_have_count(0)
+    page.get_by_role("textbox", name="最高价").fill("200")
+    with page.expect_response("**/search?*price_max=200*"):
+        page.keyboard.press("Enter")
+    expect(page.locator("#shown")).not_to_have_attribute("aria-busy", "true")
+    prices = [text.removeprefix("¥").replace(",", "") for text in page.locator(".price").all_inner_texts()]
+    assert all(float(price) <= 200 for price in prices)
+
+
+def test_pages_go_on_where_the_last_ended(bed: ShopBed, open_page: Opened) -> None:
+    page = open_page(bed.gateway.url, "/?q=高性价比手机")
+    expect(page.locator(".hit")).to_have_count(10)
+    first = shown_ids(page)
+    page.get_by_role("button", name="下一页").click()
+    expect(page.locator(".hit .rank").first).to_have_text("11")
+    second = shown_ids(page)
+    assert len(second) == 10
+    assert set(first).isdisjoint(second)
+    page.go_back()
+    expect(page.locator(".hit .rank").first).to_have_text("1")
+    assert shown_ids(page) == first
+
+
+def test_the_depth_of_the_release_ends_the_pages(bed: ShopBed, open_page: Opened) -> None:
+    top_k = bed.release.snapshot.top_k
+    page = open_page(bed.gateway.url, f"/?q=高性价比手机&offset={top_k}")
+    expect(page.locator(".failed")).to_contain_text("不能翻得这么深")
+    page.get_by_role("button", name="回到第一页").click()
+    expect(page.locator(".hit")).to_have_count(10)
+
+
+def test_a_comparison_shows_all_three_ways(bed: ShopBed, open_page: Opened) -> None:
+    page = open_page(bed.gateway.url, "/?q=小米手机充电器&mode=compare")
+    columns = {mode: page.locator(f".column.{mode}") for mode in ("semantic", "keyword", "fused")}
+    ids = {}
+    for mode, column in columns.items():
+        expect(column.locator(".hit")).to_have_count(10)
+        ids[mode] = [item.get_attribute("data-id") for item in column.locator(".hit").all()]
+        asked = {"q": "小米手机充电器", "mode": mode, "k": "10"}
+        told = httpx.get(f"{bed.gateway.url}/search", params=asked, timeout=10).json()
+        assert (told["path"], [hit["id"] for hit in told["hits"]]) == (mode, ids[mode])
+    for rank, item in enumerate(columns["fused"].locator(".hit").all()):
+        marks = item.locator(".elsewhere").all_inner_texts()
+        for mode, name in (("semantic", "语义"), ("keyword", "关键词")):
+            told_rank = ids[mode].index(ids["fused"][rank]) + 1 if ids["fused"][rank] in ids[mode] else None
+            wanted = f"{name} #{told_rank} " if told_rank else f"{name} 无"
+            assert any(mark.startswith(wanted) for mark in marks), (rank, mode, marks)
+
+
+def test_a_click_is_sent_to_the_gateway(bed: ShopBed, open_page: Opened) -> None:
+    page = open_page(bed.gateway.url, "/?q=牛奶")
+    with page.expect_request(f"{bed.gateway.url}/click") as sent:
+        page.locator(".hit .title").first.click()
+    assert sent.value.method == "POST"
 
 
 def test_without_an_encoder_the_page_says_what_it_fell_back_to(bed: ShopBed, open_page: Opened) -> None:

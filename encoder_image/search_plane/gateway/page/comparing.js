@@ -39,7 +39,7 @@ export function comparison(outcomes) {
       column.append(outcomes[mode].shown);
       return column;
     }
-    head.append(" ", ...pathBadges(answer));
+    head.append(" ", ...pathBadges(answer, mode));
     column.append(timingBar(answer.timings_ms), ...degradedNotes(answer));
     column.append(answer.hits.length
       ? element("ol", { class: "hits" }, answer.hits.map((hit) =>
@@ -47,7 +47,8 @@ export function comparison(outcomes) {
       : element("p", { class: "nothing" }, "没有找到"));
     return column;
   });
-  const made = element("div", { class: "comparison" }, columns);
+  const legend = element("p", { class: "legend" }, "▲▼：同一件商品在这一列比在那一列靠前、靠后几位。指着或选中一件，另两列的它会亮起来。");
+  const made = element("div", {}, legend, element("div", { class: "comparison" }, columns));
   const mark = (event) => {
     const id = event.type === "pointerleave" ? undefined : event.target.closest?.("[data-id]")?.dataset.id;
     for (const item of made.querySelectorAll("[data-id]")) item.classList.toggle("twin", item.dataset.id === id);

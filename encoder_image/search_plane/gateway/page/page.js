@@ -240,7 +240,8 @@ function ranges(given) {
     const [low, high] = [textOf(from), textOf(to)];
     const chosen = state.price_min === low && state.price_max === high;
     const told = low && high ? `${low} – ${high}` : low ? `${low} 以上` : `${high} 以下`;
-    const button = action(`${told}（${count}）`, () => go(chosen ? { price_min: "", price_max: "" } : { price_min: low, price_max: high }));
+    const button = action(told, () => go(chosen ? { price_min: "", price_max: "" } : { price_min: low, price_max: high }));
+    button.append(element("span", { class: "many" }, ` ${count.toLocaleString("zh-CN")}`));
     button.setAttribute("aria-pressed", String(chosen));
     return element("li", {}, button);
   }));

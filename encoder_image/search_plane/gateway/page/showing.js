@@ -104,11 +104,11 @@ export function hitItem(hit, { opened = () => {}, extra = null } = {}) {
   return item;
 }
 
-/** Which search answered, and what was missing. */
-export function pathBadges(answer) {
+/** Which search answered, unless it is the expected one, and what was missing. */
+export function pathBadges(answer, expected = "") {
   const degraded = Array.isArray(answer.degraded) ? answer.degraded : [];
   return [
-    element("span", { class: `badge ${answer.path in PATHS ? answer.path : ""}` }, PATHS[answer.path] ?? textOf(answer.path)),
+    answer.path !== expected && element("span", { class: `badge ${answer.path in PATHS ? answer.path : ""}` }, PATHS[answer.path] ?? textOf(answer.path)),
     degraded.length > 0 && element("span", { class: "badge degraded", title: degraded.join(", ") }, "降级"),
     answer.reranked === true && element("span", { class: "badge" }, "已精排"),
     answer.cached === true && element("span", { class: "badge", title: "几秒内有人问过一样的；价格和库存仍是此刻的" }, "缓存"),
@@ -136,7 +136,8 @@ export function spansOf(timings) {
 export function timingBar(timings) {
   const spans = spansOf(timings);
   const total = Math.max(Number(timings?.total) || 0, ...spans.map(([, start, length]) => start + length), 0.001);
-  const words = spans.map(([name, , length]) => `${STEPS[name]} ${length.toFixed(1)}`).join("　");
+  const words = spans.map(([name, , length]) =>
+    element("span", { class: "step" }, element("i", { class: name }), `${STEPS[name]} ${length.toFixed(1)}`));
   const bar = element("div", { class: "bars", "aria-hidden": "true" });
   for (const [name, start, length] of spans) {
     const part = element("i", { class: name, title: `${STEPS[name]} ${length.toFixed(1)} ms` });
@@ -145,7 +146,7 @@ export function timingBar(timings) {
     bar.append(part);
   }
   return element("div", { class: "timing" }, bar,
-    element("p", {}, element("b", {}, `${total.toFixed(1)} ms`), `　${words}`));
+    element("p", {}, element("b", {}, `${total.toFixed(1)} ms`), words));
 }
 
 /** What the gateway made of the query, where that is more than the query. */
