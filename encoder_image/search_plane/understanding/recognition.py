@@ -24,7 +24,7 @@ _UNLIKELY: Final = -0.5
 # Below this share of its own among the titles that name the brand, its name is said of what fits it.
 _OWN_SHARE: Final = 0.4
 _FITTED: Final = 2
-_DOUBT: Final = 0.01
+_DOUBT: Final = 5e-4
 _MOSTLY: Final = 0.7
 _SHORT: Final = 2
 
