@@ -1,8 +1,8 @@
 """The nearest products in Milvus: asked twice when slow, again when short, and marked when not whole."""
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -49,9 +49,18 @@ class VectorSearch:
         self._budget = ExtraBudget()
         self._on_extra = on_extra
 
-    async def nearest(self, vector: NDArray[np.float32], limit: int, until: float) -> Nearest:
+    @property
+    def stores_fields(self) -> bool:
+        """Whether rows hold the product's fields, so that they can be filtered by and told; False until it is known."""
+        return self.collection.stores_fields
+
+    async def nearest(
+        self, vector: NDArray[np.float32], limit: int, until: float, condition: str = ""
+    ) -> Nearest:
         """The `limit` nearest rows to a vector of shape (dimension,).
 
+        `condition`: which rows may be found (see stores/expression.py), only where `stores_fields`; "" for all. What
+        passes it may be fewer than `limit`, and nobody knows how many: such an answer is never taken for short.
         Raises Unavailable without any answer by the loop's time `until` or the dependency's own deadline.
         """
         loop = asyncio.get_running_loop()
@@ -62,7 +71,7 @@ class VectorSearch:
         while True:
             try:
                 found = await first_good(
-                    lambda: self.collection.search([vector], limit, deadline),
+                    lambda: self.collection.search([vector], limit, deadline, condition),
                     self._hedge,
                     lambda: self._extra("hedge"),
                 )
@@ -74,7 +83,7 @@ class VectorSearch:
                     raise
             else:
                 hits = found[0]
-                if len(hits) >= wanted_hits(limit, self.wholeness.rows):
+                if condition or len(hits) >= wanted_hits(limit, self.wholeness.rows):
                     return Nearest(hits, whole=not self.wholeness.doubtful)
                 self.wholeness.suspect()
                 if best is None or len(hits) > len(best):
@@ -83,6 +92,21 @@ class VectorSearch:
                 if not self._again("short", pause, deadline):
                     return Nearest(best, whole=False)
             await asyncio.sleep(pause or 0.0)
+
+    async def with_stored(self, neighbours: Sequence[Neighbour], until: float) -> list[Neighbour]:
+        """The same neighbours with what is stored of them, for when the catalogue does not answer.
+
+        A search that brings the fields along takes three times as long, so they are read by id when they are needed.
+        One whose row is gone meanwhile has none. Raises Unavailable as `nearest` does.
+        """
+        if not neighbours or not self.stores_fields:
+            return list(neighbours)
+        deadline = min(until, asyncio.get_running_loop().time() + self._timeout)
+        ids = [neighbour.id for neighbour in neighbours]
+        found = await first_good(
+            lambda: self.collection.stored(ids, deadline), self._hedge, lambda: self._extra("hedge")
+        )
+        return [replace(neighbour, stored=found.get(neighbour.id)) for neighbour in neighbours]
 
     def _again(self, kind: Extra, pause: float | None, deadline: float) -> bool:
         """Whether one more try fits into the tries, the time and the budget."""

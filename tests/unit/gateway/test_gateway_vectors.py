@@ -36,6 +36,7 @@ class FakeCollection(Collection):
 
     def __init__(self, target: MilvusTarget = TARGET, rows: int = 200, encoder: Any = ENCODER) -> None:
         self.target = target
+        self.stores_fields = True
         given = np.random.default_rng(1).standard_normal((rows, DIMENSION)).astype(np.float32)
         self.rows = {f"p-{row}": vector / np.linalg.norm(vector) for row, vector in enumerate(given)}
         self.unseen: set[str] = set()
@@ -52,7 +53,7 @@ class FakeCollection(Collection):
         return {name: vector for name, vector in self.rows.items() if name not in self.unseen}
 
     async def search(
-        self, vectors: Sequence[NDArray[np.float32]], limit: int, deadline: float
+        self, vectors: Sequence[NDArray[np.float32]], limit: int, deadline: float, condition: str = ""
     ) -> list[list[Neighbour]]:
         self.searches += 1
         fault = self.faults.pop(0) if self.faults else None
