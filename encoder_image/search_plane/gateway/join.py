@@ -4,7 +4,7 @@ import asyncio
 import zlib
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from elastic_transport import ConnectionError as ElasticConnectionError
 from elastic_transport import ConnectionTimeout, TransportError
@@ -35,8 +35,7 @@ _MARKS_PATHS = ("hits.hits._id", "hits.hits.highlight")
 _DOCS_PATHS = ("docs._id", "docs.found", "docs.error", "docs._source")
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A product that a search found, and what each made of it. `score` is what the path orders by.
 
     `stored` is what the release's collection holds of it. By words it was found within the filters; what is found by
