@@ -16,7 +16,8 @@ from pydantic import JsonValue
 from search_plane.gateway.answer import Hit, Scores
 from search_plane.gateway.catalogue_answers import Document, Words, found_marks, found_words, judged
 from search_plane.gateway.faults import Unavailable
-from search_plane.gateway.filters import STORED_FIELDS, field_value
+from search_plane.gateway.filters import STORED_FIELDS
+from search_plane.gateway.filters import field_value as field_value
 from search_plane.gateway.index_fields import IndexFields, index_fields, patterns, unread
 from search_plane.gateway.within import EVERYTHING, Within
 from search_plane.release.record import CatalogueFields, CatalogueTarget
