@@ -54,7 +54,7 @@ def lexicon_of(pairs: Mapping[tuple[str, str], int], sample: Iterable[Title]) ->
         if names[value]
     }
     words = words_of([*(title.text for title in (*named, *titles)), *spellings])
-    frequent = frequent_of(words, spellings, len(titles))
+    frequent = frequent_of(words, spellings, [title.text for title in titles])
     return Lexicon(
         brands=brands,
         spellings=spellings,

@@ -60,17 +60,27 @@ def brands_in(text: str, lexicon: Lexicon) -> NamedBrands:
     ]
     telling = list(dict.fromkeys(lexicon.telling(outside)))[:_MOST_TELLING]
     values: dict[str, Sureness] = {}
-    spans: list[tuple[int, int]] = []
+    spans: list[tuple[tuple[int, int], str]] = []
     for found in named:
         for value in lexicon.spellings[found.spelling]:
             sure = _sureness(text, found, lexicon.brands[value], telling, lexicon)
             if sure is not Sureness.NO:
                 values[value] = max(sure, values.get(value, Sureness.NO))
-                spans.append((found.start, found.end))
-    chosen = tuple(values)[:_MOST]
+                spans.append(((found.start, found.end), value))
+    chosen = tuple(value for value in values if not _is_other_things_name(value, values, lexicon))[:_MOST]
     certain = bool(chosen) and all(values[value] is Sureness.CERTAIN for value in chosen)
     spellings = dict.fromkeys(spelling for value in chosen for spelling in lexicon.brands[value].spellings)
-    return NamedBrands(chosen, certain, tuple(spellings)[:_MOST_SPELLINGS], tuple(dict.fromkeys(spans)))
+    named_at = dict.fromkeys(span for span, value in spans if value in chosen)
+    return NamedBrands(chosen, certain, tuple(spellings)[:_MOST_SPELLINGS], tuple(named_at))
+
+
+def _is_other_things_name(value: str, values: dict[str, Sureness], lexicon: Lexicon) -> bool:
+    """Whether a brand that is surely named sells that other thing: 小米 beside a brand of millet."""
+    other = lexicon.brands[value].other_senses.keys()
+    return values[value] is Sureness.PREFERRED and any(
+        sure is Sureness.CERTAIN and other & lexicon.brands[named].categories.keys()
+        for named, sure in values.items()
+    )
 
 
 def _sureness(text: str, found: Found, brand: Brand, telling: Sequence[str], lexicon: Lexicon) -> Sureness:
@@ -98,8 +108,9 @@ def _of_common_word(text: str, found: Found, brand: Brand, telling: Sequence[str
 
 def _of_own_name(text: str, found: Found, brand: Brand, telling: Sequence[str], lexicon: Lexicon) -> Sureness:
     """Certain, but where the rest names a kind of thing that the brand does not sell."""
+    sold = {*brand.categories, *brand.fitted}
     shares = [
-        sum(share for category, share in lexicon.concentrated[name].items() if category in brand.categories)
+        sum(share for category, share in lexicon.concentrated[name].items() if category in sold)
         for name in telling
         if name in lexicon.concentrated
     ]
