@@ -17,7 +17,7 @@ from search_plane.understanding.words import without_one
 _MOST: Final = 4
 _LONGEST: Final = 6
 # How many spans of a query are looked up, for a long text full of unknown words.
-_LOOKED_UP: Final = 96
+_LOOKED_UP: Final = 48
 # How many times oftener than the written word the meant one stands in titles; a longer word is surer.
 _OFTENER: Final = 8
 _PAIR_OFTENER: Final = 20

@@ -53,11 +53,8 @@ def brands_in(text: str, lexicon: Lexicon) -> NamedBrands:
     if not named:
         return NamedBrands()
     # Neither a brand's own characters nor a pair that reaches into them says anything of the kind of thing.
-    outside = [
-        one
-        for one in features(text)
-        if not any(one.start < found.end and found.start < one.end for found in named)
-    ]
+    taken = {place for found in named for place in range(found.start, found.end)}
+    outside = [one for one in features(text) if one.start not in taken and one.end - 1 not in taken]
     telling = list(dict.fromkeys(lexicon.telling(outside)))[:_MOST_TELLING]
     values: dict[str, Sureness] = {}
     spans: list[tuple[tuple[int, int], str]] = []
