@@ -10,7 +10,7 @@ from search_plane.understanding.brand_names import FIT_WORDS
 from search_plane.understanding.features import EMPTY_WORDS, features
 from search_plane.understanding.folding import is_han
 from search_plane.understanding.lexicon import Brand, Lexicon
-from search_plane.understanding.senses import follows_fit_word, neighbours
+from search_plane.understanding.senses import follows_fit_word, leaning, neighbours
 from search_plane.understanding.spelling_index import Found
 
 _MOST: Final = 4
@@ -82,7 +82,7 @@ def _is_other_things_name(value: str, values: dict[str, Sureness], lexicon: Lexi
 
 def _sureness(text: str, found: Found, brand: Brand, telling: Sequence[str], lexicon: Lexicon) -> Sureness:
     if brand.common_word:
-        sure = _of_common_word(text, found, brand, telling)
+        sure = _of_common_word(text, found, brand, telling, lexicon)
     else:
         sure = _of_own_name(text, found, brand, telling, lexicon)
     if sure is Sureness.CERTAIN and _means_what_fits(text, found, brand, telling, lexicon):
@@ -90,14 +90,20 @@ def _sureness(text: str, found: Found, brand: Brand, telling: Sequence[str], lex
     return sure
 
 
-def _of_common_word(text: str, found: Found, brand: Brand, telling: Sequence[str]) -> Sureness:
+def _of_common_word(
+    text: str, found: Found, brand: Brand, telling: Sequence[str], lexicon: Lexicon
+) -> Sureness:
     """By which meaning makes the rest of the query likelier."""
-    beside = [key for key in neighbours(text, found.start, found.end) if key in brand.beside]
-    known = [name for name in telling if name in brand.leaning]
+    beside = [brand.beside[key] for key in neighbours(text, found.start, found.end) if key in brand.beside]
+    most = len(lexicon.categories)
+    leanings = [
+        leaning(lexicon.chances[name], brand.categories, brand.other_senses, most) for name in telling
+    ]
+    known = [one for one in leanings if one is not None]
     if telling and not known and not beside:
         # The rest is of neither meaning: a third one.
         return Sureness.NO
-    likelier = sum(brand.leaning[name] for name in known) + sum(brand.beside[key] for key in beside)
+    likelier = sum(known) + sum(beside)
     if likelier >= _SURE:
         return Sureness.CERTAIN
     return Sureness.PREFERRED if likelier > _UNLIKELY else Sureness.NO
