@@ -49,12 +49,12 @@ def lexicon_of(pairs: Mapping[tuple[str, str], int], sample: Iterable[Title]) ->
     chances, concentrated = _places([*named, *titles])
     senses = senses_of(titles, index, spellings, of_brand, series_in_titles(titles))
     brands = {
-        value: _brand(value, names[value], of_brand[value], senses[value], chances)
+        value: _brand(value, names[value], of_brand[value], senses[value])
         for value in of_brand
         if names[value]
     }
     words = words_of([*(title.text for title in (*named, *titles)), *spellings])
-    frequent = frequent_of(words, spellings, len(titles))
+    frequent = frequent_of(words, spellings, [title.text for title in titles])
     return Lexicon(
         brands=brands,
         spellings=spellings,
@@ -70,13 +70,7 @@ def lexicon_of(pairs: Mapping[tuple[str, str], int], sample: Iterable[Title]) ->
     )
 
 
-def _brand(
-    value: str,
-    names: tuple[str, ...],
-    categories: Mapping[str, int],
-    senses: Senses,
-    chances: Mapping[str, Chances],
-) -> Brand:
+def _brand(value: str, names: tuple[str, ...], categories: Mapping[str, int], senses: Senses) -> Brand:
     common = bool(senses.other) or all(name.isdigit() for name in names)
     return Brand(
         value=value,
@@ -86,7 +80,6 @@ def _brand(
         other_senses=senses.other,
         fitted=senses.fitted,
         own=senses.own,
-        leaning=senses.leaning(categories, chances) if common else {},
         beside=senses.beside() if common else {},
         common_word=common,
     )
