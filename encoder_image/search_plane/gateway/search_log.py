@@ -134,6 +134,11 @@ class SearchLog:
         """Whether events are kept at all."""
         return self._sink is not None
 
+    @property
+    def waiting(self) -> int:
+        """Events that are taken and not written yet."""
+        return len(self._queue) + len(self._under_way)
+
     def exposure(
         self,
         answer: Shown,
@@ -208,10 +213,10 @@ class SearchLog:
         try:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_CLOSE_SECONDS):
-                    while (self._queue or self._under_way) and await self._write():
+                    while self.waiting and await self._write():
                         pass
         finally:
-            if lost := len(self._queue) + len(self._under_way):
+            if lost := self.waiting:
                 self._metrics.dropped.labels("ended").inc(lost)
                 log.warning("%d events of the search log were lost at the end", lost)
             await self._sink.close()

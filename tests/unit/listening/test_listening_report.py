@@ -16,7 +16,7 @@ from search_plane.listening.events import Click, Exposure, Search, joined, parse
 from search_plane.listening.listening_command import as_text, group
 from search_plane.listening.listening_report import ListeningReport, listening_report, nameable
 from search_plane.listening.queries import asked, folded
-from search_plane.listening.rewording import clicked_alike, differing, reformulated
+from search_plane.listening.rewording import clicked_alike, differing, grouped, reformulated
 
 from tests.testbed.search_traffic import BETTER, SLANG, lines, traffic
 from tests.unit.listening.log_lines import click_on, exposure, search
@@ -116,7 +116,7 @@ def steps(first: str, then: str, buckets: range, seconds: float = 20) -> list[Se
 def test_a_reformulation_is_a_candidate() -> None:
     rows = steps("蓝芽耳机", "蓝牙耳机", range(9))
     report = listening_report(rows)
-    assert [one.line for one in report.reformulated] == ["蓝芽耳机 => 蓝牙耳机"]
+    assert [one.line for one in report.reformulated] == ["蓝芽 => 蓝牙"]
     (one,) = report.reformulated
     assert (one.buckets, one.against, one.queries) == (9, 0, (("蓝芽耳机", "蓝牙耳机"),))
 
@@ -184,10 +184,29 @@ def test_queries_that_lead_to_the_same_products_are_candidates() -> None:
 
 
 @pytest.mark.parametrize(
+    ("pairs", "groups"),
+    [
+        ([("a", "b"), ("b", "c"), ("a", "c"), ("d", "e")], [["a", "b", "c"], ["d", "e"]]),
+        # b and c are nowhere said to be alike.
+        ([("a", "b"), ("a", "c")], [["a", "b"], ["a", "c"]]),
+        ([], []),
+    ],
+)
+def test_only_what_is_alike_throughout_is_one_line(
+    pairs: list[tuple[str, str]], groups: list[list[str]]
+) -> None:
+    assert grouped(pairs) == groups
+
+
+@pytest.mark.parametrize(
     ("first", "second", "expected"),
     [
         ("平价耳机", "便宜的耳机", ("平价", "便宜")),
-        ("蓝芽耳机", "蓝牙耳机", ("蓝芽耳机", "蓝牙耳机")),
+        ("蓝芽耳机", "蓝牙耳机", ("蓝芽", "蓝牙")),
+        ("平价的t恤", "白菜价的t恤", ("平价", "白菜价")),
+        ("小咪充电器 20w", "小米充电器 20w", ("小咪", "小米")),
+        ("桶", "盆", ("桶", "盆")),
+        ("足浴桶 大", "足浴盆 大", ("浴桶", "浴盆")),
         ("耳机", "耳机", None),
         ("耳机", "蓝牙耳机", None),
         ("iphone 15", "iphone 16", None),
