@@ -161,6 +161,9 @@ class SearchLog:
         """
         if self._sink is None:
             return
+        if assignment is not None and mode is not None and mode != assignment.arm:
+            # What the arm did not decide would count against it.
+            assignment = None
         scores = [hit.score for hit in answer.hits[:2]]
         event = self._event("exposure", search_id) | {
             "query": scrubbed(answer.query),
