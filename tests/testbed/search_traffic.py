@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import click
@@ -166,6 +167,11 @@ class _Traffic:
         return clicked
 
 
+@cache
+def _sample_shop() -> Shop:
+    return Shop.of(list(generate(1500)))
+
+
 def traffic(
     users: int,
     quality: Mapping[str, Quality],
@@ -179,7 +185,7 @@ def traffic(
 
     Arms of `policy` are keys of `quality`.
     """
-    shop = Shop.of(products if products is not None else list(generate(1500)))
+    shop = Shop.of(products) if products is not None else _sample_shop()
     return _Traffic(shop, quality, policy or ExperimentPolicy(name="hybrid"), seed).events(users, days)
 
 

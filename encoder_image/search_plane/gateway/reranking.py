@@ -164,6 +164,47 @@ class Reranker:
         return self._clock() if self._clock else asyncio.get_running_loop().time()
 
 
+class PolicyReranker:
+    """The re-ranker of the policy in force, none where it names none; for a gateway's whole life."""
+
+    def __init__(self, policy: Callable[[], RerankerPolicy | None], metrics: RerankMetrics) -> None:
+        """Connects at the first query that needs it, so that it may be made outside the loop."""
+        self._policy = policy
+        self._metrics = metrics
+        self._http: aiohttp.ClientSession | None = None
+        self._reranker: Reranker | None = None
+
+    def wanted(self, asked: bool | None, key: str | None) -> bool:
+        """As Reranker.wanted; False where there is none."""
+        reranker = self._current()
+        return reranker is not None and reranker.wanted(asked, key)
+
+    async def order(self, query: str, texts: Sequence[str], until: float) -> list[float] | None:
+        """As Reranker.order; None where there is none."""
+        reranker = self._current()
+        return None if reranker is None else await reranker.order(query, texts, until)
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        if self._http is not None:
+            await self._http.close()
+
+    def _current(self) -> Reranker | None:
+        policy = self._policy()
+        if policy is None:
+            self._reranker = None
+        elif self._reranker is None or self._reranker.policy != policy:
+            if self._http is None:
+                connector = aiohttp.TCPConnector(limit=MOST_AT_ONCE, keepalive_timeout=30, ttl_dns_cache=10)
+                self._http = aiohttp.ClientSession(
+                    connector=connector,
+                    cookie_jar=aiohttp.DummyCookieJar(),
+                    timeout=aiohttp.ClientTimeout(total=None),
+                )
+            self._reranker = Reranker(policy, self._http, self._metrics)
+        return self._reranker
+
+
 def retry_after(headers: Mapping[str, str]) -> float:
     """Seconds that an answer's Retry-After asks for; 0 for none, or for a date. Pure."""
     value = headers.get("Retry-After", "")

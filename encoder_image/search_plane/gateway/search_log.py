@@ -134,6 +134,11 @@ class SearchLog:
         """Whether events are kept at all."""
         return self._sink is not None
 
+    @property
+    def waiting(self) -> int:
+        """Events that are taken and not written yet."""
+        return len(self._queue) + len(self._under_way)
+
     def exposure(
         self,
         answer: Shown,
@@ -156,6 +161,9 @@ class SearchLog:
         """
         if self._sink is None:
             return
+        if assignment is not None and mode is not None and mode != assignment.arm:
+            # What the arm did not decide would count against it.
+            assignment = None
         scores = [hit.score for hit in answer.hits[:2]]
         event = self._event("exposure", search_id) | {
             "query": scrubbed(answer.query),
@@ -208,10 +216,10 @@ class SearchLog:
         try:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_CLOSE_SECONDS):
-                    while (self._queue or self._under_way) and await self._write():
+                    while self.waiting and await self._write():
                         pass
         finally:
-            if lost := len(self._queue) + len(self._under_way):
+            if lost := self.waiting:
                 self._metrics.dropped.labels("ended").inc(lost)
                 log.warning("%d events of the search log were lost at the end", lost)
             await self._sink.close()

@@ -16,7 +16,7 @@ from search_plane.listening.queries import (
     unsure,
     zero_results,
 )
-from search_plane.listening.rewording import Rewording, clicked_alike, reformulated
+from search_plane.listening.rewording import Rewording, clicked_alike, grouped, reformulated
 from search_plane.release.identity import Frozen
 
 LEAST_BUCKETS: Final = 5
@@ -50,7 +50,8 @@ class ListeningReport(Frozen):
     @property
     def synonyms(self) -> tuple[str, ...]:
         """Lines as `search.synonyms` takes them, each once, the best attested first."""
-        return tuple(dict.fromkeys(one.line for one in (*self.reformulated, *self.clicked_alike)))
+        alike = grouped([(one.words[0], one.words[1]) for one in self.clicked_alike])
+        return tuple(dict.fromkeys([*(one.line for one in self.reformulated), *map(", ".join, alike)]))
 
 
 def nameable(searches: Sequence[Search], least_buckets: int) -> frozenset[str]:

@@ -36,19 +36,24 @@ _MEASURE: Final = re.compile(r"[a-z0-9.+\- ]*\d[a-z0-9.+\- ]*")
 
 
 class Rewording(Frozen):
-    """A line for `search.synonyms`, and what speaks for it.
+    """Two wordings, and what speaks for their meaning the same.
 
     `buckets` is in how many buckets people went this way, `against` in how many the other way round; `p` is how likely
     chance does that. `similarity` is the cosine of clicks for `clicked alike`.
     """
 
-    line: str
+    words: tuple[str, str]
     kind: Kind
     buckets: int
     against: int = 0
     p: float | None = None
     similarity: float | None = None
     queries: tuple[tuple[str, str], ...]
+
+    @property
+    def line(self) -> str:
+        """As `search.synonyms` takes it."""
+        return (" => " if self.kind == "reformulated" else ", ").join(self.words)
 
 
 @dataclass(slots=True)
@@ -93,7 +98,7 @@ def reformulated(searches: Iterable[Search], nameable: frozenset[str], least_buc
     adjusted = dict(zip(p, stats.false_discovery_control(list(p.values())), strict=True))
     found = [
         Rewording(
-            line=f"{words[0]} => {words[1]}",
+            words=words,
             kind="reformulated",
             buckets=len(one.forward),
             against=len(one.backward),
@@ -134,7 +139,7 @@ def clicked_alike(
         found[key] = (max(best, similarity), max(buckets, support), queries | {(first, second)})
     lines = [
         Rewording(
-            line=f"{first}, {second}",
+            words=(first, second),
             kind="clicked alike",
             buckets=buckets,
             similarity=round(similarity, 3),
@@ -145,10 +150,27 @@ def clicked_alike(
     return sorted(lines, key=lambda one: (-len(one.queries), -one.buckets, one.line))
 
 
+def grouped(pairs: Sequence[tuple[str, str]]) -> list[list[str]]:
+    """Pairs as groups in which each word makes a pair with each other one; the order of the pairs is kept."""
+    alike = {frozenset(pair) for pair in pairs}
+    groups: list[list[str]] = []
+    for pair in pairs:
+        if any(set(pair) <= set(group) for group in groups):
+            continue
+        for group in groups:
+            new = [word for word in pair if word not in group]
+            if len(new) == 1 and all(frozenset((new[0], word)) in alike for word in group):
+                group += new
+                break
+        else:
+            groups.append(list(pair))
+    return groups
+
+
 def differing(first: str, second: str) -> tuple[str, str] | None:
     """What is worded differently in two folded queries: 平价耳机 and 便宜的耳机 differ in 平价 and 便宜.
 
-    The whole queries where what is left would be less than a word of two characters. None where they differ in a number
+    Words have two characters at least, where the queries do. None where they differ in a number
     or a measure (iphone 15 and 16 are no synonyms), where one only says more than the other, or where a word could not
     stand in a line of synonyms.
     """
@@ -163,15 +185,22 @@ def differing(first: str, second: str) -> tuple[str, str] | None:
     while tail < longest and first[-1 - tail] == second[-1 - tail]:
         tail += 1
     tail = len(first) - _not_within_latin(first, second, len(first) - tail, from_end=True)
-    left = [_plain(text[head : len(text) - tail]) for text in (first, second)]
-    if not all(left) or left[0] == left[1]:
+
+    def left() -> tuple[str, str]:
+        return _plain(first[head : len(first) - tail]), _plain(second[head : len(second) - tail])
+
+    if not all(left()) or left()[0] == left()[1] or all(_MEASURE.fullmatch(word) for word in left()):
         return None
-    if all(_MEASURE.fullmatch(word) for word in left):
-        return None
-    words = left if min(map(len, left)) >= 2 else [first, second]
+    # One character is hardly a word: 芽 and 牙 are 蓝芽 and 蓝牙, 平 and 白菜 are 平价 and 白菜价.
+    while min(map(len, left())) < 2 and (head or tail):
+        if head:
+            head = _not_within_latin(first, second, head - 1)
+        else:
+            tail = len(first) - _not_within_latin(first, second, len(first) - tail + 1, from_end=True)
+    words = left()
     if any(_RESERVED.search(word) for word in words) or len(", ".join(words)) > _MOST_CHARACTERS:
         return None
-    return words[0], words[1]
+    return words
 
 
 def _plain(words: str) -> str:

@@ -3,6 +3,7 @@
 from typing import Final, Literal
 
 import orjson
+from pydantic import model_validator
 
 from search_plane.release.identity import Frozen, canonical_sha256
 
@@ -45,6 +46,13 @@ class ExperimentPolicy(Frozen):
 
     name: str = "default"
     arms: tuple[tuple[Mode, float], ...] = (("fused", 0.5), ("keyword", 0.5))
+
+    @model_validator(mode="after")
+    def _deals(self) -> "ExperimentPolicy":
+        shares = [share for _, share in self.arms]
+        if not shares or min(shares) < 0 or not 0 < sum(shares) < float("inf"):
+            raise ValueError(f"experiment {self.name}: arms {self.arms}: expected shares that sum to 1")
+        return self
 
 
 class SearchPolicy(Frozen):

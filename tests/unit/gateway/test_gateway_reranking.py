@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from search_plane.gateway.reranking import (
     MOST_AT_ONCE,
     MOST_CHARACTERS,
+    PolicyReranker,
     Reranker,
     RerankMetrics,
     checked_scores,
@@ -336,3 +337,33 @@ def test_who_asks_gets_it_and_who_declines_does_not() -> None:
         assert not everyone.wanted(None, None)
 
     play(by_length, story, cohort_share=1.0)
+
+
+def test_a_new_policy_is_followed_and_an_equal_one_keeps_its_budget() -> None:
+    async def story(bed: Bed) -> None:
+        now: list[RerankerPolicy | None] = [None]
+        following = PolicyReranker(lambda: now[0], RerankMetrics(CollectorRegistry()))
+        until = asyncio.get_running_loop().time() + 5
+
+        async def answered() -> int:
+            """How many of twenty queries in a row are re-ranked."""
+            asked = [
+                following.wanted(True, None) and await following.order("耳机", TEXTS, until)
+                for _ in range(20)
+            ]
+            return sum(bool(one) for one in asked)
+
+        assert not following.wanted(True, None)
+        assert await following.order("耳机", TEXTS, until) is None
+        url = bed.reranker.policy.url
+        now[0] = RerankerPolicy(url=url, max_share=0.01, timeout_ms=5_000)
+        assert await answered() == 10
+        now[0] = RerankerPolicy(url=url, max_share=0.01, timeout_ms=5_000)
+        assert await answered() == 0
+        now[0] = RerankerPolicy(url=url, max_share=1.0, timeout_ms=5_000)
+        assert await answered() == 20
+        now[0] = None
+        assert await answered() == 0
+        await following.close()
+
+    play(by_length, story)

@@ -95,7 +95,7 @@ def play(story: Callable[[Bed], Awaitable[None]], capacity: int = 1000) -> Bed:
 
 def test_an_exposure_says_what_was_shown_and_of_the_user_only_a_bucket() -> None:
     async def story(bed: Bed) -> None:
-        policy = ExperimentPolicy(name="hybrid")
+        policy = ExperimentPolicy(name="hybrid", arms=(("fused", 1.0),))
         bed.log.exposure(
             answer("送到13812345678的耳机"),
             "user-42",
@@ -116,8 +116,8 @@ def test_an_exposure_says_what_was_shown_and_of_the_user_only_a_bucket() -> None
         "query": "送到[phone]的耳机",
         "bucket": bucket("user-42", b"salt"),
         "experiment": "hybrid",
-        "arm": assigned("user-42", ExperimentPolicy(name="hybrid")).arm,
-        "share": 0.5,
+        "arm": "fused",
+        "share": 1.0,
         "mode": "fused",
         "path": "semantic",
         "degraded": ["catalogue"],
@@ -143,6 +143,15 @@ def test_without_hits_or_a_key_there_are_no_scores_and_no_bucket() -> None:
     none, one = play(story).sink.events
     assert (none["hits"], none["top_score"], none["margin"], none["bucket"]) == ([], None, None, None)
     assert (one["top_score"], one["margin"]) == (0.5, None)
+
+
+def test_a_search_that_the_arm_did_not_decide_belongs_to_no_experiment() -> None:
+    async def story(bed: Bed) -> None:
+        deals = assigned("u", ExperimentPolicy(arms=(("fused", 1.0),)))
+        bed.log.exposure(answer(), "u", search_id="s", mode="keyword", assignment=deals)
+
+    (event,) = play(story).sink.events
+    assert (event["mode"], event["experiment"], event["arm"], event["share"]) == ("keyword", None, None, None)
 
 
 def test_a_click_names_the_search_and_the_hit() -> None:

@@ -30,7 +30,7 @@ def verdicts(report: ExperimentReport) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def planted() -> tuple[Search, ...]:
-    return searches(4000, BETTER)
+    return searches(3000, BETTER)
 
 
 def test_a_planted_effect_is_found(planted: tuple[Search, ...]) -> None:
@@ -53,7 +53,7 @@ def test_the_other_arm_as_control_turns_every_sign(planted: tuple[Search, ...]) 
 def test_an_absent_effect_is_not_found() -> None:
     """Each interval is wrong once in twenty logs: of these nine, two wrong ones have a chance of 7 %, four of 0.06 %."""
     told = [
-        one for seed in range(3) for one in verdicts(experiment_report(searches(1500, seed=seed))).values()
+        one for seed in range(3) for one in verdicts(experiment_report(searches(1000, seed=seed))).values()
     ]
     assert len(told) == 9
     assert sum(one != "not told apart" for one in told) < 4
@@ -62,7 +62,7 @@ def test_an_absent_effect_is_not_found() -> None:
 def test_three_arms_are_each_compared_with_less_faith() -> None:
     quality = {"fused": Quality(0.5), "semantic": Quality(0.4), "keyword": Quality(0.4)}
     policy = ExperimentPolicy(name="three", arms=(("fused", 0.4), ("semantic", 0.3), ("keyword", 0.3)))
-    report = experiment_report(searches(3000, quality, policy=policy))
+    report = experiment_report(searches(2500, quality, policy=policy))
     assert [(arm.name, arm.share) for arm in report.arms] == [
         ("keyword", 0.3),
         ("fused", 0.4),
@@ -73,7 +73,7 @@ def test_three_arms_are_each_compared_with_less_faith() -> None:
 
 
 def test_arms_that_were_not_dealt_as_planned_are_told() -> None:
-    found = searches(3000, EQUAL)
+    found = searches(2000, EQUAL)
     lost = [one for number, one in enumerate(found) if one.shown.arm == "fused" or number % 3]
     report = experiment_report(lost)
     assert "sample-ratio mismatch" in report.warnings[0]

@@ -16,10 +16,13 @@ from search_plane.listening.events import Click, Exposure, Search, joined, parse
 from search_plane.listening.listening_command import as_text, group
 from search_plane.listening.listening_report import ListeningReport, listening_report, nameable
 from search_plane.listening.queries import asked, folded
-from search_plane.listening.rewording import clicked_alike, differing, reformulated
+from search_plane.listening.rewording import clicked_alike, differing, grouped, reformulated
 
 from tests.testbed.search_traffic import BETTER, SLANG, lines, traffic
 from tests.unit.listening.log_lines import click_on, exposure, search
+
+_FIELDS = {"query", "product_id", "impressions", "clicks"}
+_WORDS = st.text(alphabet="平价便宜的耳机 ab1-", min_size=1, max_size=8)
 
 
 def many(query: str, buckets: int, rank: int | None = None, **shown: Any) -> list[Search]:
@@ -113,7 +116,7 @@ def steps(first: str, then: str, buckets: range, seconds: float = 20) -> list[Se
 def test_a_reformulation_is_a_candidate() -> None:
     rows = steps("蓝芽耳机", "蓝牙耳机", range(9))
     report = listening_report(rows)
-    assert [one.line for one in report.reformulated] == ["蓝芽耳机 => 蓝牙耳机"]
+    assert [one.line for one in report.reformulated] == ["蓝芽 => 蓝牙"]
     (one,) = report.reformulated
     assert (one.buckets, one.against, one.queries) == (9, 0, (("蓝芽耳机", "蓝牙耳机"),))
 
@@ -129,8 +132,15 @@ def test_too_late_too_few_and_the_other_way_round_are_none() -> None:
     assert not listening_report(steps("土豪耳机", "高端耳机", range(9), seconds=121)).reformulated
     known = frozenset({"土豪耳机", "高端耳机"})
     assert not reformulated(steps("土豪耳机", "高端耳机", range(4)), known, 5)
-    both = [*steps("土豪耳机", "高端耳机", range(9)), *steps("高端耳机", "土豪耳机", range(9, 18))]
-    assert not listening_report(both).reformulated
+    back = [
+        one
+        for bucket in range(9, 16)
+        for one in (
+            search(1, query="高端耳机", bucket=bucket, seconds=1000 * bucket),
+            search(query="土豪耳机", bucket=bucket, seconds=1000 * bucket + 20),
+        )
+    ]
+    assert not listening_report([*steps("土豪耳机", "高端耳机", range(9)), *back]).reformulated
 
 
 def test_a_crowded_bucket_makes_no_candidates() -> None:
@@ -157,7 +167,7 @@ def test_a_crowded_bucket_makes_no_candidates() -> None:
 
 def test_queries_that_lead_to_the_same_products_are_candidates() -> None:
     def clicks(query: str, products: str, buckets: range) -> list[Search]:
-        found = []
+        found: list[Search] = []
         for bucket in buckets:
             shown = exposure(query, hits=list("ABCDEF"), bucket=bucket)
             clicked = [click_on(shown, "ABCDEF".index(product) + 1) for product in products]
@@ -174,10 +184,29 @@ def test_queries_that_lead_to_the_same_products_are_candidates() -> None:
 
 
 @pytest.mark.parametrize(
+    ("pairs", "groups"),
+    [
+        ([("a", "b"), ("b", "c"), ("a", "c"), ("d", "e")], [["a", "b", "c"], ["d", "e"]]),
+        # b and c are nowhere said to be alike.
+        ([("a", "b"), ("a", "c")], [["a", "b"], ["a", "c"]]),
+        ([], []),
+    ],
+)
+def test_only_what_is_alike_throughout_is_one_line(
+    pairs: list[tuple[str, str]], groups: list[list[str]]
+) -> None:
+    assert grouped(pairs) == groups
+
+
+@pytest.mark.parametrize(
     ("first", "second", "expected"),
     [
         ("平价耳机", "便宜的耳机", ("平价", "便宜")),
-        ("蓝芽耳机", "蓝牙耳机", ("蓝芽耳机", "蓝牙耳机")),
+        ("蓝芽耳机", "蓝牙耳机", ("蓝芽", "蓝牙")),
+        ("平价的t恤", "白菜价的t恤", ("平价", "白菜价")),
+        ("小咪充电器 20w", "小米充电器 20w", ("小咪", "小米")),
+        ("桶", "盆", ("桶", "盆")),
+        ("足浴桶 大", "足浴盆 大", ("浴桶", "浴盆")),
         ("耳机", "耳机", None),
         ("耳机", "蓝牙耳机", None),
         ("iphone 15", "iphone 16", None),
@@ -193,10 +222,7 @@ def test_what_differs(first: str, second: str, expected: tuple[str, str] | None)
     assert differing(first, second) == expected
 
 
-@given(
-    st.text(alphabet="平价便宜的耳机 ab1-", min_size=1, max_size=8),
-    st.text(alphabet="平价便宜的耳机 ab1-", min_size=1, max_size=8),
-)
+@given(_WORDS, _WORDS)
 def test_what_differs_is_the_same_both_ways(first: str, second: str) -> None:
     first, second = folded(first), folded(second)
     words = differing(first, second)
@@ -210,14 +236,23 @@ def test_what_differs_is_the_same_both_ways(first: str, second: str) -> None:
 def test_looked_at_is_what_stands_above_a_click() -> None:
     """The fine-tuning's hard negative: shown above the click and passed over."""
     rows = [*many("耳机", 6, rank=2), *many("耳机", 6), *many("大米", 2, rank=1)]
-    told = [
-        row.model_dump(include={"query", "product_id", "impressions", "clicks"})
-        for row in click_rows(rows, nameable(rows, 5))
-    ]
+    told = [row.model_dump(include=_FIELDS) for row in click_rows(rows, nameable(rows, 5))]
     assert told == [
         {"query": "耳机", "product_id": "B", "impressions": 6, "clicks": 6},
         {"query": "耳机", "product_id": "A", "impressions": 6, "clicks": 0},
     ]
+
+
+def test_what_is_passed_over_often_becomes_the_fine_tuning_s_hard_negative(tmp_path: Path) -> None:
+    rows = many("耳机", 120, rank=2)
+    path = tmp_path / "clicks.jsonl"
+    path.write_text(
+        "".join(
+            row.model_dump_json(exclude_defaults=True) + "\n" for row in click_rows(rows, nameable(rows, 5))
+        )
+    )
+    pairs = made(jsonl_rows(path), {"A": "甲", "B": "乙"}, Limits())
+    assert [(pair.query, pair.product, pair.negatives) for pair in pairs.pairs] == [("耳机", "乙", ("甲",))]
 
 
 def test_clicks_on_a_later_page_count_from_its_own_first_hit() -> None:
@@ -256,16 +291,15 @@ def test_the_command_finds_the_planted_slang_and_its_files_are_read_by_the_fine_
     )
     assert len(pairs.pairs) > 500
     assert {one.reason for one in pairs.skipped} <= {"shown too seldom to tell", "no click for its query"}
-    assert any(pair.negatives for pair in pairs.pairs)
 
 
 def test_the_command_gives_json_and_tells_where_it_can_t_write(log: Path, tmp_path: Path) -> None:
     run = CliRunner().invoke(group, ["report", "--log", str(log), "--json", "--most", "3"])
     assert len(orjson.loads(run.stdout)["long_tail"]) == 3
     (tmp_path / "taken").write_text("")
-    wrong = CliRunner().invoke(group, ["report", "--log", str(log), "--out", str(tmp_path / "taken")])
+    wrong = CliRunner().invoke(group, ["report", "--log", str(log), "--out", str(tmp_path / "taken" / "x")])
     assert wrong.exit_code == 1
-    assert "taken: can't be written" in wrong.output
+    assert "taken/x: can't be written" in wrong.output
     few = CliRunner().invoke(group, ["report", "--log", str(log), "--least-buckets", "1"])
     assert few.exit_code == 2
 
