@@ -22,7 +22,14 @@ ANSWER: dict[str, Any] = {
     "path": "fused",
     "degraded": [],
     "hits": [
-        {"rank": 1, "title": "小米 [原装] 充电器", "brand": "小米", "price": 59, "stock": 0, "score": 0.01639},
+        {
+            "rank": 1,
+            "title": "小米 [原装] 充电器",
+            "brand": "小米",
+            "price": 59,
+            "stock": 0,
+            "score": 0.01639,
+        },
         {"rank": 2, "title": None, "brand": None, "price": None, "stock": None, "score": 0.5},
     ],
     "timings_ms": {"embed": 4.14, "vector": 6.2, "keyword": 9.9, "join": 2.7, "total": 13.6},

@@ -24,7 +24,7 @@ WEIGHTS = {"bakedIn": {}, "sha256": DIGEST}
 
 def settled(**spec: Any) -> World:
     """An index at rest with three gateways."""
-    world = World(body=fresh_index(search={"replicas": 3}, **spec))
+    world = World(body=fresh_index(search={"replicas": 3, "synonyms": []}, **spec))
     world.settle()
     return world
 
@@ -36,7 +36,7 @@ def held(world: World) -> set[str]:
 
 def test_by_default_it_is_the_gateways_own_default() -> None:
     """So that a gateway which has read no policy yet answers as it will."""
-    assert policy_of(index()) == SearchPolicy()
+    assert policy_of(index("production")) == SearchPolicy()
 
 
 def test_every_part_of_the_spec_reaches_it() -> None:
