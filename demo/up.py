@@ -83,7 +83,7 @@ def further(cluster: Cluster) -> str:
         shell_function(cluster),
         f"k -n {SEARCH_NAMESPACE} get ssi -w                       # changes of the index as they happen",
         f"k -n {SEARCH_NAMESPACE} describe ssi {INDEX}             # its whole status and its events",
-        f"k -n {SEARCH_NAMESPACE} get deploy,hpa,pdb,job,cronjob,svc,cm,netpol -l semanticsearch.io/index={INDEX}",
+        f"k -n {SEARCH_NAMESPACE} get deploy,hpa,pdb,job,cronjob,svc,ing,cm,netpol -l semanticsearch.io/index={INDEX}",
         f"k -n {SYSTEM_NAMESPACE} logs deploy/{OPERATOR} --tail=20",
         *_query_lines(cluster),
         "make demo         # again: warm, and it changes nothing that is up to date",
