@@ -19,14 +19,18 @@ class Scores(BaseModel):
     fused: float | None = Field(
         default=None, description="Weighted reciprocal ranks of both, as a share: 1 is the first of both."
     )
-    rerank: float | None = Field(default=None, description="The cross-encoder's score.")
+    rerank: float | None = Field(
+        default=None, description="The cross-encoder's score, of the hits that it looked at."
+    )
 
 
 class Hit(BaseModel):
     """One product. The fields after `scores` are the catalogue's own values at this moment, unless `stored`."""
 
     id: str = Field(description="The product's id in the catalogue.")
-    score: float = Field(description="The score that the path orders by; see `scores`.")
+    score: float = Field(
+        description="The score that the path orders by; see `scores`. Re-ranked hits stand by `scores.rerank`."
+    )
     rank: int = Field(
         description="1 for the best product that still exists; the page begins at `offset` + 1."
     )
@@ -80,7 +84,10 @@ class UnderstoodQuery(BaseModel):
         default_factory=list, description="Words with what means the same; the written word first."
     )
     excluded: list[str] = Field(default_factory=list, description="What the products must not be.")
+    excluded_brands: list[str] = Field(default_factory=list, description="Brands that no hit is of.")
     price: Literal["low", "high"] | None = Field(default=None, description="What its price words prefer.")
+    price_min: float | None = Field(default=None, description="The least price that it names.")
+    price_max: float | None = Field(default=None, description="The highest price that it names.")
     corrections: list[Corrected] = Field(default_factory=list)
 
 
@@ -189,7 +196,10 @@ _UNDERSTOOD_EXAMPLE: dict[str, Any] = {
     "whole": [],
     "alternatives": [["便宜", "实惠", "性价比高"]],
     "excluded": [],
+    "excluded_brands": [],
     "price": "low",
+    "price_min": None,
+    "price_max": None,
     "corrections": [{"written": "蓝芽", "meant": "蓝牙"}],
 }
 

@@ -17,6 +17,10 @@ ALL_WORDS_BOOST: Final = 2.0
 FUZZY_BOOST: Final = 0.3
 WHOLE_BOOST: Final = 4.0
 SAME_MEANING_BOOST: Final = 0.8
+# What was typed before it was corrected: a wrong guess still finds it.
+TYPED_BOOST: Final = 0.2
+# What another model's title is worth, of what it would be.
+OTHER_MODEL_SHARE: Final = 0.2
 BRAND_BOOST: Final = 6.0
 PRICE_SHARE: Final = 0.25
 # Of more than two words at least half: a long sentence has words that say nothing.
@@ -39,9 +43,8 @@ def words_query(
 
     `base_filter` is the catalogue's own Lucene query string; "" for none.
     """
-    return _priced(
-        _words(understood, fields, _restrictions(filters, fields, base_filter)), understood, fields
-    )
+    words = _words(understood, fields, _restrictions(filters, fields, base_filter))
+    return _priced(_other_models_behind(words, understood, fields), understood, fields)
 
 
 def words_search(
@@ -148,7 +151,10 @@ def _words(understood: Understood, fields: IndexFields, restrictions: list[Claus
         "must": [{"bool": {"should": wordings, "minimum_should_match": 1}}],
         "filter": restrictions,
     }
-    if unwanted := [_phrase(word, fields, 1.0) for word in understood.excluded]:
+    unwanted = [_phrase(word, fields, 1.0) for word in understood.excluded]
+    if understood.excluded_brands:
+        unwanted.append(brand_clause(understood.excluded_brands, fields))
+    if unwanted:
         query["must_not"] = unwanted
     return {"bool": query}
 
@@ -181,22 +187,60 @@ def _wordings(understood: Understood, fields: IndexFields) -> list[Clause]:
             }
         },
     ]
-    wordings += [_phrase(whole, fields, WHOLE_BOOST) for whole in understood.whole]
+    wordings += [_model(whole, fields, WHOLE_BOOST) for whole in understood.whole]
+    typed = {(one.meant, one.written) for one in understood.corrections}
     wordings += [
         {
             "dis_max": {
                 "queries": [
-                    _phrase(word, fields, 1.0 if position == 0 else SAME_MEANING_BOOST)
-                    for position, word in enumerate(words)
+                    _phrase(words[0], fields, 1.0),
+                    *(
+                        _phrase(word, fields, TYPED_BOOST if words in typed else SAME_MEANING_BOOST)
+                        for word in words[1:]
+                    ),
                 ]
             }
         }
         for words in understood.alternatives
     ]
     if understood.brands:
-        named = brand_clause(understood.brands, fields)
-        wordings.append({"constant_score": {"filter": named, "boost": BRAND_BOOST}})
+        wordings.append({"constant_score": {"filter": _named(understood, fields), "boost": BRAND_BOOST}})
     return wordings
+
+
+def _named(understood: Understood, fields: IndexFields) -> Clause:
+    """Products of the brands, and those whose titles name them: what fits a phone is another maker's."""
+    of_brand = brand_clause(understood.brands, fields)
+    if not understood.brand_spellings:
+        return of_brand
+    in_title = [{"match_phrase": {fields.title: spelling}} for spelling in understood.brand_spellings]
+    return {"bool": {"should": [of_brand, *in_title], "minimum_should_match": 1}}
+
+
+def _model(name: str, fields: IndexFields, boost: float) -> Clause:
+    """A model or measure in one piece, in the title; iphone 15 is iphone15 too."""
+    spellings = list(dict.fromkeys((name, name.replace(" ", ""))))
+    asked = [
+        {"match_phrase": {fields.title_models: spelling}}
+        if fields.title_models
+        else _phrase(spelling, fields, 1.0)
+        for spelling in spellings
+    ]
+    return {"dis_max": {"queries": asked, "boost": boost}}
+
+
+def _other_models_behind(query: Clause, understood: Understood, fields: IndexFields) -> Clause:
+    """Titles of longer model names than were asked for count little; the join knows them exactly."""
+    if not understood.other_models:
+        return query
+    others = [_model(name, fields, 1.0) for name in understood.other_models]
+    return {
+        "boosting": {
+            "positive": query,
+            "negative": {"bool": {"should": others, "minimum_should_match": 1}},
+            "negative_boost": OTHER_MODEL_SHARE,
+        }
+    }
 
 
 def _phrase(text: str, fields: IndexFields, boost: float) -> Clause:

@@ -4,17 +4,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import orjson
 from pydantic import JsonValue
 
 from search_plane.gateway.index_fields import IndexFields
 from search_plane.release.record import CatalogueFields
+from search_plane.release.stored import (
+    BRAND_FIELD,
+    CATEGORY_FIELD,
+    IN_STOCK_FIELD,
+    PRICE_FIELD,
+    TITLE_FIELD,
+)
+from search_plane.stores.expression import literal, stored_condition
 
 Clause = dict[str, Any]
 
 # How a release's collection names what it stores of a product.
-STORED_FIELDS: Final = CatalogueFields()
-STORED_IN_STOCK: Final = "in_stock"
+STORED_FIELDS: Final = CatalogueFields(
+    title=TITLE_FIELD, brand=BRAND_FIELD, category=CATEGORY_FIELD, price=PRICE_FIELD
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +68,12 @@ class Filters:
         """
         if not stored:
             return ""
-        parts: list[str] = []
+        parts = [stored_condition(None, self.brands, self.price_min, self.price_max)]
+        # A path that the row had to cut may be under it all the same; no shop has one of that length.
         if self.category is not None and not {"%", "_", "\\"} & set(self.category):
-            own, under = _quoted(self.category), _quoted(f"{self.category}/%")
-            parts.append(f"({STORED_FIELDS.category} == {own} or {STORED_FIELDS.category} like {under})")
-        if self.brands:
-            parts.append(f"{STORED_FIELDS.brand} in [{', '.join(map(_quoted, self.brands))}]")
-        if self.price_min is not None:
-            parts.append(f"{STORED_FIELDS.price} >= {self.price_min!r}")
-        if self.price_max is not None:
-            parts.append(f"{STORED_FIELDS.price} <= {self.price_max!r}")
-        return " and ".join(parts)
+            own, under = literal(self.category), literal(f"{self.category}/%")
+            parts.append(f"({CATEGORY_FIELD} == {own} or {CATEGORY_FIELD} like {under})")
+        return " and ".join(filter(None, parts))
 
     def lets_through(
         self, document: Mapping[str, JsonValue], fields: CatalogueFields, stock_known: bool = True
@@ -83,10 +86,10 @@ class Filters:
             return True
         if self.category is not None and not any(
             value == self.category or value.startswith(f"{self.category}/")
-            for value in _texts(field_value(document, fields.category))
+            for value in texts(field_value(document, fields.category))
         ):
             return False
-        if self.brands and not set(self.brands) & set(_texts(field_value(document, fields.brand))):
+        if self.brands and not set(self.brands) & set(texts(field_value(document, fields.brand))):
             return False
         if self.price_min is not None or self.price_max is not None:
             price = number(field_value(document, fields.price))
@@ -95,7 +98,7 @@ class Filters:
         if not self.in_stock:
             return True
         if not stock_known:
-            return document.get(STORED_IN_STOCK) is not False
+            return document.get(IN_STOCK_FIELD) is not False
         return (number(field_value(document, fields.stock)) or 0) > 0
 
 
@@ -122,7 +125,7 @@ def number(value: JsonValue) -> float | None:
 
 
 def brand_clause(brands: Sequence[str], fields: IndexFields) -> Clause:
-    """Matches products of one of the brands."""
+    """Matches products of one of the brands, as the brand field has them."""
     return _any_of(brands, fields.brand_exact, fields.brand_words)
 
 
@@ -143,11 +146,8 @@ def _one_of(clauses: list[Clause]) -> Clause:
     return {"bool": {"should": clauses, "minimum_should_match": 1}}
 
 
-def _quoted(text: str) -> str:
-    return orjson.dumps(text).decode()
-
-
-def _texts(value: JsonValue) -> list[str]:
+def texts(value: JsonValue) -> list[str]:
+    """The texts in a field's value, which may be a list."""
     return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)]
 
 

@@ -51,13 +51,15 @@ class Candidate(NamedTuple):
 class Joined:
     """Hits, best first; `dropped` are gone from the catalogue, `unknown` are hits it could not judge.
 
-    `filtered` were found and are not within the caller's filters, or could not be held against them.
+    `filtered` were found and are not within the caller's filters, or could not be held against them. The `behind` last
+    hits are other models than were asked for.
     """
 
     hits: list[Hit]
     dropped: int
     unknown: int
     filtered: int = 0
+    behind: int = 0
 
 
 def merge(
@@ -72,8 +74,10 @@ def merge(
     `answers[id]` is the document's source, or None when the catalogue has no such document: that candidate is
     dropped. An id missing in `answers` was not judged (a shard failed): the hit stays, with what is stored of it, if
     that or the search by words says that it is within the restrictions. Candidates after the k-th hit are not counted.
+    What `comes_last` stands behind all that does not, and is a hit where those are less than `k`.
     """
     hits: list[Hit] = []
+    behind: list[Hit] = []
     dropped = unknown = filtered = 0
     for candidate in candidates:
         if len(hits) == k:
@@ -99,7 +103,8 @@ def merge(
             if within and not within.lets_through(source, names):
                 filtered += 1
                 continue
-        hits.append(
+        title = field_value(source, names.title)
+        (behind if within.comes_last(title) else hits).append(
             Hit.model_construct(
                 id=candidate.id,
                 score=candidate.score,
@@ -107,7 +112,7 @@ def merge(
                 scores=Scores.model_construct(
                     semantic=candidate.semantic, keyword=candidate.keyword, fused=candidate.fused, rerank=None
                 ),
-                title=field_value(source, names.title),
+                title=title,
                 brand=field_value(source, names.brand),
                 category=field_value(source, names.category),
                 price=field_value(source, names.price),
@@ -116,7 +121,10 @@ def merge(
                 highlight=None,
             )
         )
-    return Joined(hits, dropped, unknown, filtered)
+    last = behind[: k - len(hits)]
+    for rank, hit in enumerate(last, len(hits) + 1):
+        hit.rank = rank
+    return Joined(hits + last, dropped, unknown, filtered, len(last))
 
 
 class Catalogue:

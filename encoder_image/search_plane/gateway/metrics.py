@@ -4,6 +4,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from search_plane.gateway.answer import Timings
 from search_plane.gateway.faults import Unavailable
+from search_plane.gateway.protection.breakers import BreakerMetrics
 from search_plane.release.record import ReleaseSnapshot
 
 STAGES = ("understand", "embed", "vector", "keyword", "join", "rerank")
@@ -15,6 +16,7 @@ class GatewayMetrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.breakers = BreakerMetrics(self.registry)
         self.requests = Counter(
             "gateway_requests", "Answered HTTP requests.", ["route", "status"], registry=self.registry
         )
@@ -89,6 +91,11 @@ class GatewayMetrics:
         )
         self.policy_info = Gauge(
             "gateway_policy_info", "1 for the policy in use.", ["revision"], registry=self.registry
+        )
+        self.lexicon_brands = Gauge(
+            "gateway_lexicon_brands",
+            "Brands that queries are understood by; 0 until they are learnt from the catalogue.",
+            registry=self.registry,
         )
         self.cache_looks = Counter(
             "gateway_cache_looks",

@@ -1,14 +1,8 @@
 """The gateway's HTTP server: routes, errors as JSON, probes, and an orderly end."""
 
-import asyncio
-import contextlib
 import logging
 import os
-import signal
 import sys
-import time
-from collections.abc import AsyncIterator
-from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -17,21 +11,21 @@ from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, ValidationError
 from pythonjsonlogger.json import JsonFormatter
+from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 
 from search_plane.gateway.answer import ANSWER_EXAMPLE, Answer, Problem, Readiness
 from search_plane.gateway.asgi import AroundRequests, Leaving, request_id
 from search_plane.gateway.asking import described, read
-from search_plane.gateway.faults import BadQuery, Unavailable
-from search_plane.gateway.hooks import NoReranker, turned_away
+from search_plane.gateway.clicks import add_clicks
+from search_plane.gateway.draining import DrainingServer
+from search_plane.gateway.faults import BadQuery, Unavailable, turned_away
 from search_plane.gateway.metrics import GatewayMetrics
 from search_plane.gateway.page.routes import add_page
-from search_plane.gateway.search import Means, search
-from search_plane.gateway.serving import ReleasePath
+from search_plane.gateway.running import Running
+from search_plane.gateway.search import search
+from search_plane.gateway.search_log_sinks import LogSettings
 from search_plane.gateway.settings import Settings
-from search_plane.gateway.sides import Patience
-from search_plane.gateway.switch import ReleaseSwitch
-from search_plane.gateway.traffic import Traffic
 from search_plane.release.gateway_state import GatewayState
 from search_plane.tracing import TELEMETRY, Traced, TraceIds, export_spans
 
@@ -61,11 +55,13 @@ def _json(content: BaseModel, status: int = 200, headers: dict[str, str] | None 
     return Response(content.model_dump_json(), status, headers, media_type="application/json")
 
 
-def create_app(settings: Settings, leaving: Leaving | None = None) -> FastAPI:
+def create_app(
+    settings: Settings, leaving: Leaving | None = None, log_settings: LogSettings | None = None
+) -> FastAPI:
     """The application. `leaving.draining` turns /readyz to 503 and closes kept connections."""
     leaving = leaving or Leaving()
     metrics = GatewayMetrics()
-    state = _State(settings, metrics, leaving)
+    state = Running(settings, metrics, leaving, log_settings or LogSettings())
     app = FastAPI(
         title="Semantic product search",
         version="0.1.0",
@@ -80,83 +76,13 @@ def create_app(settings: Settings, leaving: Leaving | None = None) -> FastAPI:
     app.add_middleware(Traced)
     _add_problems(app, metrics)
     _add_search(app, state)
+    add_clicks(app, state.log)
     _add_probes(app, state)
     add_page(app)
     return app
 
 
-class _State:
-    """What the routes share: the switch and the task that follows the release file."""
-
-    def __init__(self, settings: Settings, metrics: GatewayMetrics, leaving: Leaving) -> None:
-        self.settings = settings
-        self.metrics = metrics
-        self.leaving = leaving
-        self.traffic = Traffic()
-        self.means = Means(
-            Patience(
-                settings.total_timeout_ms / 1000,
-                settings.keywords_after_ms / 1000 or None,
-                settings.semantic_wait_ms / 1000,
-            ),
-            metrics,
-            lambda: self.switch.policy_file.latest,
-            NoReranker(),
-        )
-        self._switch: ReleaseSwitch | None = None
-        self._following: asyncio.Task[None] | None = None
-
-    @contextlib.asynccontextmanager
-    async def lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
-        """Follows the release file while the server runs."""
-        self._switch = ReleaseSwitch(self.settings, self.metrics)
-        self._following = asyncio.create_task(self._switch.follow())
-        try:
-            yield
-        finally:
-            self._following.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._following
-            await self._switch.close()
-
-    @property
-    def alive(self) -> bool:
-        """False once the release file is no longer followed: only a new process would heal that."""
-        return self._following is not None and not self._following.done() and self.switch.alive
-
-    @property
-    def switch(self) -> ReleaseSwitch:
-        """The switch; there is one while the server runs."""
-        assert self._switch is not None
-        return self._switch
-
-    def current(self) -> ReleasePath:
-        """The release in use, or Unavailable."""
-        path = self.switch.current
-        if path is None:
-            raise Unavailable("release", "absent", "there is no release yet", retry_after=5)
-        return path
-
-    def readiness(self) -> Readiness:
-        """What /readyz says."""
-        switch = self.switch
-        current = switch.current
-        waiting_for = (
-            dict(current.waiting_for) if current else {"release": switch.file_error or "not read yet"}
-        )
-        ready = not waiting_for and not self.leaving.draining
-        self.metrics.ready.set(ready)
-        return Readiness(
-            ready=ready,
-            release=current.snapshot.release if current else None,
-            waiting_for=waiting_for,
-            pending=switch.pending.snapshot.release if switch.pending else None,
-            release_file=switch.file_error,
-            draining=self.leaving.draining,
-        )
-
-
-def _add_search(app: FastAPI, state: _State) -> None:
+def _add_search(app: FastAPI, state: Running) -> None:
     # Its parameters are read by hand, and the answer is not built twice.
     @app.get(
         "/search",
@@ -184,14 +110,18 @@ def _add_search(app: FastAPI, state: _State) -> None:
             state.traffic.failed(answer.release)
         elif outcome.release_asked:
             state.traffic.answered(answer.release, answer.timings_ms.total, answer.total)
-        return _json(answer)
+        response = _json(answer)
+        if state.log.takes:
+            # Sent first: no answer waits for its line in the log.
+            response.background = BackgroundTask(state.note, outcome)
+        return response
 
     @app.get("/release", response_model=GatewayState, summary="The release in use, the next, and its traffic")
     async def release_state() -> Response:
         return _json(state.switch.state(state.leaving.draining, state.traffic.window()))
 
 
-def _add_probes(app: FastAPI, state: _State) -> None:
+def _add_probes(app: FastAPI, state: Running) -> None:
     @app.get("/healthz", summary="Whether this process works")
     async def healthz() -> Response:
         return Response(
@@ -206,6 +136,9 @@ def _add_probes(app: FastAPI, state: _State) -> None:
     @app.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:
         state.readiness()
+        current = state.switch.current
+        state.metrics.breakers.show(current.guards if current else None)
+        state.metrics.lexicon_brands.set(len(current.lexicon.brands) if current else 0)
         return Response(state.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
 
@@ -242,31 +175,6 @@ def _add_problems(app: FastAPI, metrics: GatewayMetrics) -> None:
         return _json(Problem(error="the gateway failed to answer", field="gateway"), 500)
 
 
-class DrainingServer(uvicorn.Server):
-    """Ends in order on SIGTERM: says so on /readyz and serves on, finishes what is in flight, returns.
-
-    SIGINT, or a second signal, skips the first part.
-    """
-
-    def __init__(self, config: uvicorn.Config, leaving: Leaving, drain_seconds: float) -> None:
-        super().__init__(config)
-        self._leaving = leaving
-        self._drain_seconds = drain_seconds
-        self._leave_at: float | None = None
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Signal handler. The parent's would end the process by the signal instead of exit code 0."""
-        if sig == signal.SIGINT or self._leaving.draining:
-            self.should_exit = True
-        self._leaving.draining = True
-        self._leave_at = time.monotonic() + self._drain_seconds
-
-    async def on_tick(self, counter: int) -> bool:
-        """Whether to stop now; called ten times a second."""
-        left = self._leave_at is not None and time.monotonic() >= self._leave_at
-        return await super().on_tick(counter) or left
-
-
 def log_as_json() -> None:
     """All logs as JSON lines on stdout."""
     handler = logging.StreamHandler(sys.stdout)
@@ -277,19 +185,31 @@ def log_as_json() -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
 
 
+def _refuse(error: ValidationError, prefix: str) -> None:
+    for wrong in error.errors(include_url=False, include_input=False):
+        if wrong["loc"]:
+            log.error("environment variable %s%s: %s", prefix, str(wrong["loc"][0]).upper(), wrong["msg"])
+        else:
+            log.error("environment: %s", wrong["msg"])
+
+
 def main() -> int:
     """Runs the gateway until it is told to stop. Exit code 0, or 2 when its environment is wrong."""
     log_as_json()
     try:
         settings = Settings.from_environment(os.environ)
     except ValidationError as error:
-        for wrong in error.errors(include_url=False, include_input=False):
-            log.error("environment variable %s: %s", str(wrong["loc"][0]).upper(), wrong["msg"])
+        _refuse(error, "")
+        return 2
+    try:
+        log_settings = LogSettings.from_environment(os.environ)
+    except ValidationError as error:
+        _refuse(error, "SEARCH_LOG_")
         return 2
     export_spans("gateway", os.environ)
     leaving = Leaving()
     config = uvicorn.Config(
-        create_app(settings, leaving),
+        create_app(settings, leaving, log_settings),
         host=settings.host,
         port=settings.port,
         loop="uvloop",

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +14,17 @@ from search_plane.gateway.caching import Bounded, Remembered
 from search_plane.gateway.embedding import QueryEncoder
 from search_plane.gateway.faults import Unavailable
 from search_plane.gateway.filters import Filters
-from search_plane.gateway.hooks import Guards
 from search_plane.gateway.join import Catalogue
+from search_plane.gateway.lexicon import LexiconWatch
+from search_plane.gateway.lexicons import Lexicons
 from search_plane.gateway.metrics import GatewayMetrics
+from search_plane.gateway.protection.breakers import Breakers
 from search_plane.gateway.settings import Settings
 from search_plane.gateway.vectors import Nearest, VectorSearch
 from search_plane.gateway.watch import CollectionWatch, Expected
+from search_plane.release.policy import BreakerPolicy
 from search_plane.release.record import ReleaseSnapshot
+from search_plane.understanding.lexicon import EMPTY, Lexicon
 
 if TYPE_CHECKING:
     from search_plane.gateway.sides import Found
@@ -49,7 +53,14 @@ class ReleasePath:
     so that `ready` is true to now; in service it only ever becomes true, as an outage is no reason to stop serving.
     """
 
-    def __init__(self, snapshot: ReleaseSnapshot, settings: Settings, metrics: GatewayMetrics) -> None:
+    def __init__(
+        self,
+        snapshot: ReleaseSnapshot,
+        settings: Settings,
+        metrics: GatewayMetrics,
+        breaker_policy: Callable[[], BreakerPolicy],
+        lexicons: Lexicons,
+    ) -> None:
         """Opens nothing yet. Raises ValueError or MilvusException for an address that is none."""
         pool = settings.pool_connections
         timeout = settings.milvus_timeout_ms / 1000
@@ -80,7 +91,7 @@ class ReleasePath:
             on_extra=lambda: metrics.extra_searches.labels("encoder").inc(),
         )
         # A release's own: what another's encoder did says nothing of this one's.
-        self.guards = Guards()
+        self.guards = Breakers(breaker_policy, metrics.breakers)
         self.waiting_for: dict[str, str] = dict.fromkeys(_PARTS, "was not asked yet")
         # Of this path and no other: what one release came to never answers for another.
         self.query_vectors: Remembered[str, NDArray[np.float32]] = Remembered(
@@ -106,6 +117,8 @@ class ReleasePath:
             metrics,
         )
         self._settings = settings
+        self._lexicons = lexicons
+        self._words: LexiconWatch | None = None
         self._mismatch: str | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._users = 0
@@ -129,6 +142,7 @@ class ReleasePath:
 
     def start(self, on_answers: Callable[[], None]) -> None:
         """Begins to ask and to watch; `on_answers` is called after each round of answers."""
+        self._words = self._lexicons.hold(self.snapshot.catalogue)
         self._tasks = [
             asyncio.create_task(self._keep_asking(on_answers)),
             asyncio.create_task(self.watch.run(self._settings.probe_seconds)),
@@ -206,17 +220,12 @@ class ReleasePath:
     ) -> Nearest:
         """The nearest rows within what the collection can tell of the filters. Raises Unavailable."""
         # Collections that store nothing of a product know no condition.
-        condition = filters.milvus(bool(getattr(self.vectors, "stores_fields", False)))
-        if not condition:
-            return await self.vectors.nearest(vector, limit, until)
-        search: Any = self.vectors.nearest
-        nearest: Nearest = await search(vector, limit, until, condition)
-        return nearest
+        return await self.vectors.nearest(vector, limit, until, filters.milvus(self.vectors.stores_fields))
 
     @property
-    def lexicon(self) -> Any:
-        """What is known of the catalogue's words. None until the lexicon's watch is there."""
-        return None
+    def lexicon(self) -> Lexicon:
+        """What is known of the catalogue's words; nothing until it was learnt, which no query waits for."""
+        return self._words.lexicon if self._words is not None else EMPTY
 
     def refuse_mismatch(self) -> None:
         """Raises Unavailable when the collection is known to be another fingerprint's."""
@@ -242,4 +251,6 @@ class ReleasePath:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._idle.wait()
         await self.guards.close()
+        if self._words is not None:
+            await self._lexicons.let_go(self.snapshot.catalogue)
         await asyncio.gather(self.encoder.close(), self.vectors.close(), self.catalogue.close())

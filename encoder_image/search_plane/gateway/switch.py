@@ -5,6 +5,7 @@ import logging
 
 from pymilvus import MilvusException
 
+from search_plane.gateway.lexicons import Lexicons
 from search_plane.gateway.metrics import GatewayMetrics
 from search_plane.gateway.policy_file import PolicyFile
 from search_plane.gateway.serving import ReleasePath
@@ -33,6 +34,7 @@ class ReleaseSwitch:
         self.current: ReleasePath | None = None
         self._settings = settings
         self._metrics = metrics
+        self._lexicons = Lexicons()
         # Open paths by snapshot; a snapshot that names no address is not tried again.
         self._paths: dict[ReleaseSnapshot, ReleasePath] = {}
         self._refused: dict[ReleaseSnapshot, str] = {}
@@ -119,7 +121,7 @@ class ReleaseSwitch:
             leaving=tuple(sorted(self._left_in_use())),
             policy=self.policy_file.latest.revision,
             draining=draining,
-            breakers=dict(current.guards.states()) if current else {},
+            breakers={**current.guards.states()} if current else {},
             traffic=traffic,
         )
 
@@ -132,7 +134,13 @@ class ReleaseSwitch:
         if snapshot in self._paths or snapshot in self._refused:
             return
         try:
-            path = ReleasePath(snapshot, self._settings, self._metrics)
+            path = ReleasePath(
+                snapshot,
+                self._settings,
+                self._metrics,
+                lambda: self.policy_file.latest.policy.breaker,
+                self._lexicons,
+            )
         except (ValueError, MilvusException):
             why = f"release {snapshot.release} names an address that is none"
             self._refused[snapshot] = why
