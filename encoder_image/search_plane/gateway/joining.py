@@ -1,13 +1,16 @@
 """From candidates to hits: what the catalogue says of them at this moment, and the marks in their titles."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from search_plane.gateway.candidates import Asking, Found, Wanted
+from search_plane.gateway.catalogue_answers import Document
 from search_plane.gateway.catalogue_query import marks_search
+from search_plane.gateway.collection import Neighbour
 from search_plane.gateway.faults import Unavailable
-from search_plane.gateway.join import Candidate, Document, Joined, merge
+from search_plane.gateway.hooks import with_stored
+from search_plane.gateway.join import Candidate, Joined, merge
+from search_plane.gateway.sides import Asking, Found, Wanted
 
 # Seconds for the join when the catalogue has just been too late with its search: it hardly is in time now, and a query
 # may not wait for it twice.
@@ -71,14 +74,32 @@ async def _live(
             joined = merge(candidates[:known], documents, fields, reach, wanted.within)
     except Unavailable as fault:
         asking.metrics.failed(fault)
-        joined = merge(candidates, documents, fields, reach, wanted.within)
+        joined = merge(
+            await _with_stored(asking, candidates, documents), documents, fields, reach, wanted.within
+        )
         if joined.filtered and not joined.hits:
             raise
     return joined, ["catalogue"] if joined.unknown else []
 
 
+async def _with_stored(
+    asking: Asking, candidates: Sequence[Candidate], documents: Mapping[str, object]
+) -> list[Candidate]:
+    """The candidates that the catalogue said nothing of with what the release stored of them, if Milvus tells it."""
+    unjudged = [Neighbour(one.id, one.score) for one in candidates if one.id not in documents]
+    try:
+        found = await asking.path.guards.milvus.call(
+            lambda: with_stored(asking.path.vectors, unjudged, asking.until), judge_latency=False
+        )
+    except Unavailable as fault:
+        asking.metrics.failed(fault)
+        return list(candidates)
+    stored = {one.id: getattr(one, "stored", None) for one in found}
+    return [one._replace(stored=stored.get(one.id)) for one in candidates]
+
+
 async def _documents(asking: Asking, ids: list[str], until: float) -> dict[str, Document | None]:
-    return await asking.guards.elasticsearch.call(
+    return await asking.path.guards.elasticsearch.call(
         lambda: asking.path.catalogue.documents(ids, until), judge_latency=False
     )
 
@@ -88,7 +109,7 @@ async def _marks(asking: Asking, wanted: Wanted, ids: list[str], until: float) -
     catalogue = asking.path.catalogue
     body = marks_search(wanted.understood, catalogue.fields, ids, asking.path.snapshot.catalogue.filter)
     try:
-        return await asking.guards.elasticsearch.call(
+        return await asking.path.guards.elasticsearch.call(
             lambda: catalogue.marks(body, until), judge_latency=False
         )
     except Unavailable as fault:

@@ -97,6 +97,7 @@ class GatewayMetrics:
             registry=self.registry,
         )
         # Looked up once: labels() is a lock and a tuple, on every query.
+        self._stages = [(stage, self.stage_seconds.labels(stage)) for stage in STAGES]
         self._looks = {
             (cache, hit): self.cache_looks.labels(cache, "hit" if hit else "miss")
             for cache in ("vectors", "candidates")
@@ -107,9 +108,9 @@ class GatewayMetrics:
     def answered(self, release: str, path: str, timings: Timings, dropped: int, degraded: list[str]) -> None:
         """One query answered."""
         self.queries.labels(release, path).inc()
-        for stage in STAGES:
+        for stage, histogram in self._stages:
             if milliseconds := getattr(timings, stage):
-                self.stage_seconds.labels(stage).observe(milliseconds / 1000)
+                histogram.observe(milliseconds / 1000)
         if dropped:
             self.dropped.labels(release).inc(dropped)
         for part in degraded:

@@ -7,21 +7,14 @@ from time import perf_counter
 
 from search_plane.gateway import hooks
 from search_plane.gateway.answer import Answer, Corrected, Facets, Hit, Path, Timings, UnderstoodQuery
-from search_plane.gateway.candidates import (
-    Asking,
-    Found,
-    Patience,
-    Wanted,
-    depth_for,
-    find,
-    milliseconds_since,
-)
-from search_plane.gateway.hooks import Guards, Reranker
+from search_plane.gateway.candidates import depth_for, find
+from search_plane.gateway.hooks import Reranker
 from search_plane.gateway.joining import Shown, join
 from search_plane.gateway.metrics import GatewayMetrics
 from search_plane.gateway.policy_file import Rules
 from search_plane.gateway.query import Asked, Query, checked_query
 from search_plane.gateway.serving import ReleasePath
+from search_plane.gateway.sides import Asking, Found, Patience, Wanted, milliseconds_since
 from search_plane.gateway.within import within
 from search_plane.release.policy import Mode
 from search_plane.understanding.understood import Understood
@@ -34,7 +27,6 @@ class Means:
     patience: Patience
     metrics: GatewayMetrics
     rules: Callable[[], Rules]
-    guards: Guards
     reranker: Reranker
 
 
@@ -64,7 +56,7 @@ async def search(path: ReleasePath, asked: Asked, means: Means, search_id: str =
     understanding = milliseconds_since(started)
     arm = hooks.arm_of(query.key, rules.policy.experiment) if rules.policy.experiment and query.key else None
     wanted = _wanted(path, query, understood, arm, rules)
-    asking = Asking(path, means.guards, means.metrics, means.patience, until)
+    asking = Asking(path, means.metrics, means.patience, until)
     found, cached = await _candidates(asking, wanted)
 
     join_started = perf_counter()
@@ -109,7 +101,7 @@ async def search(path: ReleasePath, asked: Asked, means: Means, search_id: str =
     means.metrics.answered(answer.release, answer.path, timings, joined.dropped, degraded)
     return Outcome(
         answer,
-        release_asked=wanted.mode != "keyword" or found.path != "keyword",
+        release_asked=found.semantic_asked,
         release_failed=found.semantic_failed,
     )
 

@@ -22,13 +22,13 @@ from starlette.exceptions import HTTPException
 from search_plane.gateway.answer import ANSWER_EXAMPLE, Answer, Problem, Readiness
 from search_plane.gateway.asgi import AroundRequests, Leaving, request_id
 from search_plane.gateway.asking import described, read
-from search_plane.gateway.candidates import Patience
 from search_plane.gateway.faults import BadQuery, Unavailable
-from search_plane.gateway.hooks import Guards, NoReranker
+from search_plane.gateway.hooks import NoReranker, turned_away
 from search_plane.gateway.metrics import GatewayMetrics
 from search_plane.gateway.search import Means, search
 from search_plane.gateway.serving import ReleasePath
 from search_plane.gateway.settings import Settings
+from search_plane.gateway.sides import Patience
 from search_plane.gateway.switch import ReleaseSwitch
 from search_plane.gateway.traffic import Traffic
 from search_plane.release.gateway_state import GatewayState
@@ -99,7 +99,6 @@ class _State:
             ),
             metrics,
             lambda: self.switch.policy_file.latest,
-            Guards(),
             NoReranker(),
         )
         self._switch: ReleaseSwitch | None = None
@@ -173,8 +172,9 @@ def _add_search(app: FastAPI, state: _State) -> None:
                 outcome = await search(path, asked, state.means, request_id.get())
         except BadQuery:
             raise
-        except Exception:
-            state.traffic.failed(path.snapshot.release)
+        except Exception as error:
+            if not (isinstance(error, Unavailable) and turned_away(error)):
+                state.traffic.failed(path.snapshot.release)
             raise
         answer = outcome.answer
         if outcome.release_failed:

@@ -14,6 +14,7 @@ from search_plane.gateway.caching import Bounded, Remembered
 from search_plane.gateway.embedding import QueryEncoder
 from search_plane.gateway.faults import Unavailable
 from search_plane.gateway.filters import Filters
+from search_plane.gateway.hooks import Guards
 from search_plane.gateway.join import Catalogue
 from search_plane.gateway.metrics import GatewayMetrics
 from search_plane.gateway.settings import Settings
@@ -22,7 +23,7 @@ from search_plane.gateway.watch import CollectionWatch, Expected
 from search_plane.release.record import ReleaseSnapshot
 
 if TYPE_CHECKING:
-    from search_plane.gateway.candidates import Found
+    from search_plane.gateway.sides import Found
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +79,8 @@ class ReleasePath:
             settings.encoder_hedge_ms / 1000 or None,
             on_extra=lambda: metrics.extra_searches.labels("encoder").inc(),
         )
+        # A release's own: what another's encoder did says nothing of this one's.
+        self.guards = Guards()
         self.waiting_for: dict[str, str] = dict.fromkeys(_PARTS, "was not asked yet")
         # Of this path and no other: what one release came to never answers for another.
         self.query_vectors: Remembered[str, NDArray[np.float32]] = Remembered(
@@ -238,4 +241,5 @@ class ReleasePath:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._idle.wait()
+        await self.guards.close()
         await asyncio.gather(self.encoder.close(), self.vectors.close(), self.catalogue.close())
