@@ -17,7 +17,7 @@ from search_plane.understanding.words import without_one
 _MOST: Final = 4
 _LONGEST: Final = 6
 # How many spans of a query are looked up, for a long text full of unknown words.
-_LOOKED_UP: Final = 96
+_LOOKED_UP: Final = 48
 # How many times oftener than the written word the meant one stands in titles; a longer word is surer.
 _OFTENER: Final = 8
 _PAIR_OFTENER: Final = 20
@@ -106,8 +106,6 @@ def _meant(run: str, start: int, length: int, lexicon: Lexicon) -> str | None:
     choices = dict.fromkeys(word for key in sounds(written) for word in lexicon.sounding.get(key, ()))
     if not choices or written in lexicon.spellings:
         return None
-    if length == _SHORT and not _neighbours_known(run, start, lexicon):
-        return None
     least = lexicon.words.get(written, 0) * (_PAIR_OFTENER if length == _SHORT else _OFTENER)
     best: tuple[bool, int, int, str] | None = None
     for word in choices:
@@ -116,7 +114,9 @@ def _meant(run: str, start: int, length: int, lexicon: Lexicon) -> str | None:
         exact = sound_alike(written, word)
         if shared in (0, length) or count < least or _changes_empty_word(written, word):
             continue
-        if not exact and length == _SHORT and count < _SURE_IF_SEEN:
+        if length == _SHORT and not (
+            (exact or count >= _SURE_IF_SEEN) and _neighbours_known(run, start, word, lexicon)
+        ):
             continue
         best = max(best or (False, 0, 0, ""), (exact, shared, count, word))
     return best[3] if best else None
@@ -126,14 +126,18 @@ def _changes_empty_word(written: str, meant: str) -> bool:
     return any(one != other and one in EMPTY_WORDS for one, other in zip(written, meant, strict=True))
 
 
-def _neighbours_known(run: str, start: int, lexicon: Lexicon) -> bool:
-    """Whether words that are known, or none, stand on both sides of a pair; else the slip may lie elsewhere."""
+def _neighbours_known(run: str, start: int, meant: str, lexicon: Lexicon) -> bool:
+    """Whether a known word, none, or what makes one with it stands on both sides; else the slip lies elsewhere."""
     before, after = run[max(0, start - 2) : start], run[start + 2 : start + 4]
-    return _stands(before, before[-1:], lexicon) and _stands(after, after[:1], lexicon)
+    return _stands(before, before[-1:], before[-1:] + meant, lexicon) and _stands(
+        after, after[:1], meant + after[:1], lexicon
+    )
 
 
-def _stands(pair: str, nearest: str, lexicon: Lexicon) -> bool:
-    return not pair or nearest in EMPTY_WORDS or (len(pair) == _SHORT and lexicon.knows(pair))
+def _stands(pair: str, nearest: str, joined: str, lexicon: Lexicon) -> bool:
+    if not pair or nearest in EMPTY_WORDS:
+        return True
+    return lexicon.knows(pair) if len(pair) == _SHORT else lexicon.knows(joined)
 
 
 def _told(change: _Change, lexicon: Lexicon) -> Correction:

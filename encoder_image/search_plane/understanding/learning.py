@@ -50,12 +50,12 @@ def lexicon_of(pairs: Mapping[tuple[str, str], int], sample: Iterable[Title]) ->
     series = series_in_titles(titles)
     senses = senses_of(titles, index, spellings, of_brand, series)
     brands = {
-        value: _brand(value, names[value], of_brand[value], senses[value], chances, series)
+        value: _brand(value, names[value], of_brand[value], senses[value], series)
         for value in of_brand
         if names[value]
     }
     words = words_of([*(title.text for title in (*named, *titles)), *spellings])
-    frequent = frequent_of(words, spellings, len(titles))
+    frequent = frequent_of(words, spellings, [title.text for title in titles])
     return Lexicon(
         brands=brands,
         spellings=spellings,
@@ -76,7 +76,6 @@ def _brand(
     names: tuple[str, ...],
     categories: Mapping[str, int],
     senses: Senses,
-    chances: Mapping[str, Chances],
     series: Mapping[str, str],
 ) -> Brand:
     common = bool(senses.other) or all(name.isdigit() for name in names)
@@ -89,7 +88,6 @@ def _brand(
         fitted=senses.fitted,
         series=tuple(name for name, brand in series.items() if brand == value and name not in names),
         own=senses.own,
-        leaning=senses.leaning(categories, chances) if common else {},
         beside=senses.beside() if common else {},
         common_word=common,
     )

@@ -5,7 +5,7 @@ from functools import lru_cache
 from itertools import islice, product
 from typing import Final
 
-from pypinyin import Style, pinyin
+from pypinyin import Style, lazy_pinyin, pinyin
 
 _READINGS: Final = 2
 _KEYS: Final = 8
@@ -38,16 +38,30 @@ def loose_readings(character: str) -> tuple[str, ...]:
 
 
 def sounds(word: str) -> list[str]:
-    """Keys under which a word is found by how it may sound, loosely; at most 8."""
+    """Keys under which what `word` was meant for is found: by how it may sound, loosely; at most 8."""
     combinations = product(*map(loose_readings, word))
     return [" ".join(combination) for combination in islice(combinations, _KEYS)]
 
 
+@lru_cache(maxsize=65_536)
+def read_aloud(word: str) -> tuple[str, ...]:
+    """The one way in which a known word is read, a syllable a character: 音乐 as yin yue."""
+    return tuple(lazy_pinyin(word))
+
+
+def sound_of(word: str) -> str:
+    """The key of a known word among `sounds`."""
+    return " ".join(loosely(syllable) for syllable in read_aloud(word))
+
+
 def sound_alike(written: str, meant: str) -> bool:
-    """Whether words of equal length share a reading at each place, tones aside."""
-    return all(set(readings(one)) & set(readings(other)) for one, other in zip(written, meant, strict=True))
+    """Whether the written word may be read exactly as the known one, tones aside."""
+    syllables = read_aloud(meant)
+    return len(syllables) == len(written) and all(
+        syllable in readings(character) for character, syllable in zip(written, syllables, strict=True)
+    )
 
 
 def typed(word: str) -> str:
-    """A word's pinyin as it would be typed in one piece: lanya."""
-    return "".join(readings(character)[0] for character in word)
+    """A known word's pinyin as it would be typed in one piece: lanya."""
+    return "".join(read_aloud(word))

@@ -10,7 +10,7 @@ from search_plane.understanding.brand_names import FIT_WORDS
 from search_plane.understanding.features import EMPTY_WORDS, features
 from search_plane.understanding.folding import is_han
 from search_plane.understanding.lexicon import Brand, Lexicon
-from search_plane.understanding.senses import follows_fit_word, neighbours
+from search_plane.understanding.senses import follows_fit_word, leaning, neighbours
 from search_plane.understanding.spelling_index import Found
 
 _MOST: Final = 4
@@ -59,23 +59,21 @@ def brands_in(text: str, lexicon: Lexicon) -> NamedBrands:
     if not named:
         return NamedBrands()
     # Neither a brand's own characters nor a pair that reaches into them says anything of the kind of thing.
-    outside = [
-        one
-        for one in features(text)
-        if not any(one.start < found.end and found.start < one.end for found in named)
-    ]
+    taken = {place for found in named for place in range(found.start, found.end)}
+    outside = [one for one in features(text) if one.start not in taken and one.end - 1 not in taken]
     telling = list(dict.fromkeys(lexicon.telling(outside)))[:_MOST_TELLING]
     values: dict[str, Sureness] = {}
-    spans: list[tuple[int, int]] = []
+    spans: list[tuple[tuple[int, int], str]] = []
     for found in named:
         for value in lexicon.spellings[found.spelling]:
             sure = _sureness(text, found, lexicon.brands[value], telling, lexicon)
             if sure is not Sureness.NO:
                 values[value] = max(sure, values.get(value, Sureness.NO))
-                spans.append((found.start, found.end))
-    chosen = tuple(values)[:_MOST]
+                spans.append(((found.start, found.end), value))
+    chosen = tuple(value for value in values if not _is_other_things_name(value, values, lexicon))[:_MOST]
     certain = bool(chosen) and all(values[value] is Sureness.CERTAIN for value in chosen)
     spellings = dict.fromkeys(spelling for value in chosen for spelling in lexicon.brands[value].spellings)
+    named_at = dict.fromkeys(span for span, value in spans if value in chosen)
     fitting: dict[str, None] = {}
     if chosen and all(
         _own_share(text, found, lexicon.brands[value], telling, lexicon) < _FITTING_SHARE
@@ -89,14 +87,23 @@ def brands_in(text: str, lexicon: Lexicon) -> NamedBrands:
         chosen,
         certain,
         tuple(spellings)[:_MOST_SPELLINGS],
-        tuple(dict.fromkeys(spans)),
+        tuple(named_at),
         tuple(fitting)[:_MOST_SPELLINGS],
+    )
+
+
+def _is_other_things_name(value: str, values: dict[str, Sureness], lexicon: Lexicon) -> bool:
+    """Whether a brand that is surely named sells that other thing: 小米 beside a brand of millet."""
+    other = lexicon.brands[value].other_senses.keys()
+    return values[value] is Sureness.PREFERRED and any(
+        sure is Sureness.CERTAIN and other & lexicon.brands[named].categories.keys()
+        for named, sure in values.items()
     )
 
 
 def _sureness(text: str, found: Found, brand: Brand, telling: Sequence[str], lexicon: Lexicon) -> Sureness:
     if brand.common_word:
-        sure = _of_common_word(text, found, brand, telling)
+        sure = _of_common_word(text, found, brand, telling, lexicon)
     else:
         sure = _of_own_name(text, found, brand, telling, lexicon)
     if sure is Sureness.CERTAIN and _own_share(text, found, brand, telling, lexicon) < _OWN_SHARE:
@@ -104,14 +111,20 @@ def _sureness(text: str, found: Found, brand: Brand, telling: Sequence[str], lex
     return sure
 
 
-def _of_common_word(text: str, found: Found, brand: Brand, telling: Sequence[str]) -> Sureness:
+def _of_common_word(
+    text: str, found: Found, brand: Brand, telling: Sequence[str], lexicon: Lexicon
+) -> Sureness:
     """By which meaning makes the rest of the query likelier."""
-    beside = [key for key in neighbours(text, found.start, found.end) if key in brand.beside]
-    known = [name for name in telling if name in brand.leaning]
+    beside = [brand.beside[key] for key in neighbours(text, found.start, found.end) if key in brand.beside]
+    most = len(lexicon.categories)
+    leanings = [
+        leaning(lexicon.chances[name], brand.categories, brand.other_senses, most) for name in telling
+    ]
+    known = [one for one in leanings if one is not None]
     if telling and not known and not beside:
         # The rest is of neither meaning: a third one.
         return Sureness.NO
-    likelier = sum(brand.leaning[name] for name in known) + sum(brand.beside[key] for key in beside)
+    likelier = sum(known) + sum(beside)
     if likelier >= _SURE:
         return Sureness.CERTAIN
     return Sureness.PREFERRED if likelier > _UNLIKELY else Sureness.NO
@@ -119,8 +132,9 @@ def _of_common_word(text: str, found: Found, brand: Brand, telling: Sequence[str
 
 def _of_own_name(text: str, found: Found, brand: Brand, telling: Sequence[str], lexicon: Lexicon) -> Sureness:
     """Certain, but where the rest names a kind of thing that the brand does not sell."""
+    sold = {*brand.categories, *brand.fitted}
     shares = [
-        sum(share for category, share in lexicon.concentrated[name].items() if category in brand.categories)
+        sum(share for category, share in lexicon.concentrated[name].items() if category in sold)
         for name in telling
         if name in lexicon.concentrated
     ]

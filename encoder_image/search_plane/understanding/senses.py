@@ -47,21 +47,6 @@ class Senses:
     beside_brand: Counter[str] = field(default_factory=Counter)
     beside_other: Counter[str] = field(default_factory=Counter)
 
-    def leaning(self, categories: Counts, chances: Mapping[str, Chances]) -> dict[str, float]:
-        """By feature, how much likelier it is in the brand's categories than in the other thing's (logarithm, -3..3).
-
-        A feature that neither knows is left out.
-        """
-        elsewhere = self.other or {
-            category: 1 for places in chances.values() for category in places if category not in categories
-        }
-        found: dict[str, float] = {}
-        for name, places in chances.items():
-            of_brand, of_other = _mean(places, categories), _mean(places, elsewhere)
-            if of_brand or of_other:
-                found[name] = _clipped(log((of_brand + _DOUBT) / (of_other + _DOUBT)))
-        return found
-
     def beside(self) -> dict[str, float]:
         """By what stands beside the name, how much likelier the brand is meant (logarithm, -3..3)."""
         brand, other = 1 + self.beside_brand.total(), 1 + self.beside_other.total()
@@ -153,13 +138,26 @@ def concentrated_of(places: Mapping[str, Counts]) -> dict[str, Chances]:
     return found
 
 
+def leaning(places: Chances, ours: Counts, others: Counts, most: int) -> float | None:
+    """How much likelier a feature is in the brand's categories than in the other thing's (logarithm, -3..3).
+
+    `places` are the feature's chances by category. Without `others` those are all of the `most` categories that are not
+    the brand's. None for a feature that neither knows.
+    """
+    of_brand = _mean(places, ours)
+    if others:
+        of_other = _mean(places, others)
+    else:
+        elsewhere = sum(chance for category, chance in places.items() if category not in ours)
+        of_other = elsewhere / max(1, most - len(ours))
+    if not of_brand and not of_other:
+        return None
+    return _clipped(log((of_brand + _DOUBT) / (of_other + _DOUBT)))
+
+
 def _mean(places: Chances, categories: Counts) -> float:
-    total = sum(categories.values())
-    return (
-        sum(chance * categories.get(category, 0) for category, chance in places.items()) / total
-        if total
-        else 0.0
-    )
+    held = sum(chance * categories.get(category, 0) for category, chance in places.items())
+    return held / sum(categories.values()) if held else 0.0
 
 
 def _clipped(value: float) -> float:

@@ -36,15 +36,17 @@ class SpellingIndex:
         """From left to right, without overlaps."""
         position = 0
         while position < len(text):
-            found = self._at(text, position)
+            # Nearly every character begins no spelling; a call for each would cost more than all else.
+            lengths = self.lengths.get(text[position])
+            found = self._at(text, position, lengths) if lengths else None
             if found is None:
                 position += 1
             else:
                 yield found
                 position = found.end
 
-    def _at(self, text: str, start: int) -> Found | None:
-        for length in self.lengths.get(text[start], ()):
+    def _at(self, text: str, start: int, lengths: tuple[int, ...]) -> Found | None:
+        for length in lengths:
             end = start + length
             if end <= len(text) and text[start:end] in self.spellings and stands_alone(text, start, end):
                 return Found(start, end, text[start:end])

@@ -1,11 +1,11 @@
 """The words that titles hold, and ways to find one from another that was meant for it."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from search_plane.understanding.features import HAN_RUN, LATIN_WORD
-from search_plane.understanding.pinyin import sounds, typed
+from search_plane.understanding.pinyin import sound_of, typed
 
 LONGEST_WORD: Final = 4
 # How many of the sampled titles must hold a word for another to be taken for it; of a small sample fewer.
@@ -34,10 +34,19 @@ def _words_in(text: str) -> set[str]:
     return found
 
 
-def frequent_of(words: Mapping[str, int], spellings: Collection[str], titles: int) -> dict[str, int]:
-    """Words that others may have been meant for: those of several titles, and all names of brands."""
-    least = _FREQUENT if titles >= _SMALL else _FREQUENT_IN_SMALL
-    frequent = {word: count for word, count in words.items() if count >= least}
+def frequent_of(words: Mapping[str, int], spellings: Collection[str], texts: Sequence[str]) -> dict[str, int]:
+    """Words of several texts, by their number, that others may have been meant for, and all names of brands.
+
+    A run of characters that never begins or ends a phrase is a piece of words, not a word: 电式 of 充电式剃须刀.
+    """
+    least = _FREQUENT if len(texts) >= _SMALL else _FREQUENT_IN_SMALL
+    at_edges: set[str] = set()
+    for text in texts:
+        at_edges.update(LATIN_WORD.findall(text))
+        for run in HAN_RUN.findall(text):
+            for length in range(2, min(LONGEST_WORD, len(run)) + 1):
+                at_edges |= {run[:length], run[-length:]}
+    frequent = {word: count for word, count in words.items() if count >= least and word in at_edges}
     return frequent | {spelling: words.get(spelling, 1) for spelling in spellings}
 
 
@@ -46,8 +55,7 @@ def sounding(frequent: Mapping[str, int]) -> dict[str, tuple[str, ...]]:
     found: dict[str, list[str]] = defaultdict(list)
     for word in _most_frequent_first(frequent):
         if HAN_RUN.fullmatch(word):
-            for key in sounds(word):
-                found[key].append(word)
+            found[sound_of(word)].append(word)
     return {key: tuple(words[:_CHOICES]) for key, words in found.items()}
 
 

@@ -176,6 +176,7 @@ def test_what_is_right_or_unknown_stays(lexicon: Lexicon, text: str) -> None:
         ("不要入耳式耳机", "耳机", ("入耳式",), ()),
         ("非苹果手机", "手机", ("苹果", "apple"), ("苹果",)),
         ("手机 不要apple", "手机", ("apple", "苹果"), ("苹果",)),
+        ("不是苹果的手机", "手机", ("苹果", "apple"), ("苹果",)),
         ("除了苹果以外的手机", "手机", ("苹果", "apple"), ("苹果",)),
     ],
 )
@@ -199,6 +200,9 @@ def test_what_is_not_wanted(
         "不粘锅",
         "不漏音耳机",
         "不用插电的",
+        "没有噪音的吹风机",
+        "是不是正品手机",
+        "不要钱的手机",
     ],
 )
 def test_words_that_only_look_like_negations(lexicon: Lexicon, text: str) -> None:
