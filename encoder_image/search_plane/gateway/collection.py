@@ -78,11 +78,17 @@ class Collection:
         )
 
     async def search(
-        self, vectors: Sequence[NDArray[np.float32]], limit: int, deadline: float, condition: str = ""
+        self,
+        vectors: Sequence[NDArray[np.float32]],
+        limit: int,
+        deadline: float,
+        condition: str = "",
+        least_ef: int = 0,
     ) -> list[list[Neighbour]]:
         """For each vector of shape (dimension,) its `limit` nearest rows, nearest first.
 
-        `condition`: which rows may be found, in Milvus' expression language; "" for all.
+        `condition`: which rows may be found, in Milvus' expression language; "" for all. `least_ef`: how far the graph
+        is searched where the release's own ef is less.
         """
         target = self.target
 
@@ -93,7 +99,10 @@ class Collection:
                 filter=condition,
                 anns_field=VECTOR_FIELD,
                 # Milvus refuses an ef below the limit.
-                search_params={"metric_type": target.metric, "params": {"ef": max(target.ef, limit)}},
+                search_params={
+                    "metric_type": target.metric,
+                    "params": {"ef": max(target.ef, limit, least_ef)},
+                },
                 limit=limit,
                 consistency_level="Bounded",
                 timeout=seconds,

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -11,13 +12,15 @@ from numpy.typing import NDArray
 from search_plane.gateway.collection import Collection, Neighbour
 from search_plane.gateway.faults import Unavailable
 from search_plane.gateway.hedging import ExtraBudget, first_good
-from search_plane.gateway.wholeness import Wholeness, wanted_hits
+from search_plane.gateway.wholeness import Wholeness, is_the_graphs_habit, wanted_hits
 from search_plane.release.record import MilvusTarget
 
 Extra = Literal["hedge", "short", "failed"]
 
 # Pauses in seconds before a search that failed or came back short is tried again.
 _PAUSES = (0.025, 0.05, 0.1, 0.2, 0.4)
+# How much deeper the graph is searched for a query whose answer was short, in times of its limit.
+_DEEPER = 8
 # Reasons of faults that another try may heal: the other replica, or the renewed channel.
 _PASSING = frozenset({"refused", "connection"})
 
@@ -63,33 +66,42 @@ class VectorSearch:
         passes it may be fewer than `limit`, and nobody knows how many: such an answer is never taken for short.
         Raises Unavailable without any answer by the loop's time `until` or the dependency's own deadline.
         """
+        if condition and not self.stores_fields:
+            raise ValueError("the release stores no fields that a condition could name")
         loop = asyncio.get_running_loop()
         deadline = min(until, loop.time() + self._timeout)
         self._budget.earn()
         best: list[Neighbour] | None = None
         pauses = iter(_PAUSES)
         while True:
+            # Whether the graph gave up or rows are missing, a deeper search tells.
+            least_ef = 0 if best is None else _DEEPER * limit
             try:
                 found = await first_good(
-                    lambda: self.collection.search([vector], limit, deadline, condition),
+                    partial(self.collection.search, [vector], limit, deadline, condition, least_ef),
                     self._hedge,
                     lambda: self._extra("hedge"),
                 )
             except Unavailable as fault:
                 pause = next(pauses, None)
                 if fault.reason not in _PASSING or not self._again("failed", pause, deadline):
-                    if best is not None:
-                        return Nearest(best, whole=False)
-                    raise
+                    if best is None:
+                        raise
+                    self.wholeness.suspect()
+                    return Nearest(best, whole=False)
             else:
                 hits = found[0]
                 if condition or len(hits) >= wanted_hits(limit, self.wholeness.rows):
+                    if best is not None and not is_the_graphs_habit(_ids(best), _ids(hits)):
+                        self.wholeness.suspect()
                     return Nearest(hits, whole=not self.wholeness.doubtful)
-                self.wholeness.suspect()
+                if best is not None:
+                    self.wholeness.suspect()
                 if best is None or len(hits) > len(best):
                     best = hits
                 pause = next(pauses, None)
                 if not self._again("short", pause, deadline):
+                    self.wholeness.suspect()
                     return Nearest(best, whole=False)
             await asyncio.sleep(pause or 0.0)
 
@@ -123,3 +135,7 @@ class VectorSearch:
     async def close(self) -> None:
         """Closes the channel."""
         await self.collection.close()
+
+
+def _ids(neighbours: Sequence[Neighbour]) -> list[str]:
+    return [neighbour.id for neighbour in neighbours]
