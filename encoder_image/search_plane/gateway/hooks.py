@@ -1,4 +1,4 @@
-"""Where understanding, protection, experiments, logs and re-ranking plug in; what stands here until they do is plain."""
+"""Where protection, experiments, logs and re-ranking plug in; what stands here until they do is plain."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeVar
@@ -6,19 +6,8 @@ from typing import Any, Protocol, TypeVar
 from search_plane.gateway.collection import Neighbour
 from search_plane.gateway.faults import Unavailable
 from search_plane.release.policy import ExperimentPolicy, Mode
-from search_plane.understanding.understood import Understood, as_written
 
 T = TypeVar("T")
-
-
-def synonyms_of(lines: Sequence[str]) -> Any:
-    """Stands for understanding.synonyms.synonyms_of, which raises ValueError naming a bad line."""
-    return tuple(lines)
-
-
-def understand(text: str, _lexicon: Any, _synonyms: Any) -> Understood:
-    """Stands for understanding.understand.understand: pure, below a millisecond."""
-    return as_written(text)
 
 
 class Guard(Protocol):

@@ -122,13 +122,13 @@ def merge(
 class Catalogue:
     """The catalogue's documents, by id and by words, over a pool of kept connections.
 
-    `fields`: what its index can be asked, once `learn_fields` has read it.
+    `connection` is the pool; `fields`: what its index can be asked, once `learn_fields` has read it.
     """
 
     def __init__(self, target: CatalogueTarget, timeout_seconds: float, connections: int) -> None:
         """Opens nothing yet. Raises ValueError for a URL that is none."""
         # The deadline is ours, it counts the retry too; the client's own is only a net below it.
-        self._connection = CatalogueConnection(target, timeout=timeout_seconds + 1.0, connections=connections)
+        self.connection = CatalogueConnection(target, timeout=timeout_seconds + 1.0, connections=connections)
         self._timeout = timeout_seconds
         fields = target.fields
         index = quote(target.index, safe=",*")
@@ -178,9 +178,9 @@ class Catalogue:
 
     async def learn_fields(self, until: float) -> None:
         """Reads what the index's fields can be searched for. Raises Unavailable as `documents` does."""
-        target = self._connection.target
+        target = self.connection.target
         response = await self._within(
-            self._connection.call(
+            self.connection.call(
                 lambda client: client.field_caps(
                     index=target.index, fields=patterns(target.fields), ignore_unavailable=True
                 )
@@ -239,18 +239,18 @@ class Catalogue:
                 headers=_JSON,
                 body=encoded,
                 endpoint_id=endpoint,
-                path_parts={"index": self._connection.target.index},
+                path_parts={"index": self.connection.target.index},
             )
 
         try:
-            response = await self._connection.call(work)
+            response = await self.connection.call(work)
         except ElasticConnectionError as error:
             if isinstance(error, ConnectionTimeout):
                 raise
-            response = await self._connection.call(work)
+            response = await self.connection.call(work)
         answer: Mapping[str, Any] = response.body
         return answer
 
     async def close(self) -> None:
         """Closes the pool."""
-        await self._connection.close()
+        await self.connection.close()

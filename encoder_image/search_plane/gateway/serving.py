@@ -16,11 +16,13 @@ from search_plane.gateway.faults import Unavailable
 from search_plane.gateway.filters import Filters
 from search_plane.gateway.hooks import Guards
 from search_plane.gateway.join import Catalogue
+from search_plane.gateway.lexicon import LexiconWatch
 from search_plane.gateway.metrics import GatewayMetrics
 from search_plane.gateway.settings import Settings
 from search_plane.gateway.vectors import Nearest, VectorSearch
 from search_plane.gateway.watch import CollectionWatch, Expected
 from search_plane.release.record import ReleaseSnapshot
+from search_plane.understanding.lexicon import Lexicon
 
 if TYPE_CHECKING:
     from search_plane.gateway.sides import Found
@@ -105,6 +107,7 @@ class ReleasePath:
             ),
             metrics,
         )
+        self._words = LexiconWatch(self.catalogue.connection)
         self._settings = settings
         self._mismatch: str | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -133,6 +136,7 @@ class ReleasePath:
             asyncio.create_task(self._keep_asking(on_answers)),
             asyncio.create_task(self.watch.run(self._settings.probe_seconds)),
             asyncio.create_task(self._keep_learning()),
+            asyncio.create_task(self._words.run()),
         ]
 
     async def _keep_asking(self, on_answers: Callable[[], None]) -> None:
@@ -214,9 +218,9 @@ class ReleasePath:
         return nearest
 
     @property
-    def lexicon(self) -> Any:
-        """What is known of the catalogue's words. None until the lexicon's watch is there."""
-        return None
+    def lexicon(self) -> Lexicon:
+        """What is known of the catalogue's words; nothing until they were first read."""
+        return self._words.lexicon
 
     def refuse_mismatch(self) -> None:
         """Raises Unavailable when the collection is known to be another fingerprint's."""
