@@ -6,22 +6,26 @@ from typing import Any, Final
 
 from search_plane.gateway.filters import Clause, Filters, brand_clause
 from search_plane.gateway.index_fields import IndexFields
+from search_plane.understanding.measures import same_measures
 from search_plane.understanding.understood import Understood
 
 # Weights of what a product can match; tuned on the judged set, docs/relevance.md.
-TITLE_BOOST: Final = 3.0
+TITLE_BOOST: Final = 1.0
 CATEGORY_BOOST: Final = 2.0
 BRAND_WORDS_BOOST: Final = 2.0
 MORE_BOOST: Final = 1.0
 ALL_WORDS_BOOST: Final = 2.0
 FUZZY_BOOST: Final = 0.3
-WHOLE_BOOST: Final = 4.0
+WHOLE_BOOST: Final = 8.0
 SAME_MEANING_BOOST: Final = 0.8
 # What was typed before it was corrected: a wrong guess still finds it.
 TYPED_BOOST: Final = 0.2
-# What another model's title is worth, of what it would be.
-OTHER_MODEL_SHARE: Final = 0.2
 BRAND_BOOST: Final = 6.0
+KIND_BOOST: Final = 30.0
+OF_KIND_BOOST: Final = 1.0
+DESCRIPTION_BOOST: Final = 0.5
+# What is left of the score of another model than the one that is asked for.
+OTHER_MODEL_SHARE: Final = 0.6
 PRICE_SHARE: Final = 0.25
 # Of more than two words at least half: a long sentence has words that say nothing.
 _MATCHING: Final = "2<50%"
@@ -43,8 +47,9 @@ def words_query(
 
     `base_filter` is the catalogue's own Lucene query string; "" for none.
     """
-    words = _words(understood, fields, _restrictions(filters, fields, base_filter))
-    return _priced(_other_models_behind(words, understood, fields), understood, fields)
+    return _priced(
+        _words(understood, fields, _restrictions(filters, fields, base_filter)), understood, fields
+    )
 
 
 def words_search(
@@ -147,6 +152,8 @@ def _facets(fields: IndexFields, own: Mapping[str, Clause]) -> dict[str, Clause]
 
 def _words(understood: Understood, fields: IndexFields, restrictions: list[Clause]) -> Clause:
     wordings = _wordings(understood, fields)
+    if understood.fitting:
+        restrictions = [*restrictions, _fitting(understood, fields)]
     query: dict[str, Any] = {
         "must": [{"bool": {"should": wordings, "minimum_should_match": 1}}],
         "filter": restrictions,
@@ -156,7 +163,37 @@ def _words(understood: Understood, fields: IndexFields, restrictions: list[Claus
         unwanted.append(brand_clause(understood.excluded_brands, fields))
     if unwanted:
         query["must_not"] = unwanted
-    return {"bool": query}
+    if not understood.other_models:
+        return {"bool": query}
+    others = [_phrase(name, fields, 1.0) for name in understood.other_models]
+    negative = {"bool": {"should": others, "minimum_should_match": 1}}
+    return {
+        "boosting": {"positive": {"bool": query}, "negative": negative, "negative_boost": OTHER_MODEL_SHARE}
+    }
+
+
+def _of_kinds(understood: Understood, fields: IndexFields) -> list[Clause]:
+    """Products of the kinds that are likely meant match by their category alone, and by any word beside it."""
+    if fields.category_exact is None or not understood.kinds:
+        return []
+    wordings: list[Clause] = [
+        {
+            "constant_score": {
+                "filter": {"term": {fields.category_exact: category}},
+                "boost": KIND_BOOST * share,
+            }
+        }
+        for category, share in understood.kinds
+    ]
+    likely = {"terms": {fields.category_exact: [category for category, _ in understood.kinds]}}
+    any_word = {"match": {fields.title: {"query": understood.text, "boost": OF_KIND_BOOST}}}
+    return [*wordings, {"bool": {"must": [any_word], "filter": [likely]}}]
+
+
+def _fitting(understood: Understood, fields: IndexFields) -> Clause:
+    """Of the brand, or named in the title as what it fits."""
+    names = [{"match_phrase": {fields.title: name}} for name in understood.fitting]
+    return {"bool": {"should": [brand_clause(understood.brands, fields), *names], "minimum_should_match": 1}}
 
 
 def _wordings(understood: Understood, fields: IndexFields) -> list[Clause]:
@@ -187,22 +224,20 @@ def _wordings(understood: Understood, fields: IndexFields) -> list[Clause]:
             }
         },
     ]
-    wordings += [_model(whole, fields, WHOLE_BOOST) for whole in understood.whole]
+    if fields.description is not None:
+        described = {"query": text, "minimum_should_match": _MATCHING, "boost": DESCRIPTION_BOOST}
+        wordings.append({"match": {fields.description: described}})
+    for name in understood.whole:
+        # iphone 15 is iphone15 too.
+        spellings = dict.fromkeys((name, name.replace(" ", ""), *same_measures(name)))
+        written = [_phrase(one, fields, WHOLE_BOOST) for one in spellings]
+        wordings.append(written[0] if len(written) == 1 else {"dis_max": {"queries": written}})
+    wordings += _of_kinds(understood, fields)
     typed = {(one.meant, one.written) for one in understood.corrections}
-    wordings += [
-        {
-            "dis_max": {
-                "queries": [
-                    _phrase(words[0], fields, 1.0),
-                    *(
-                        _phrase(word, fields, TYPED_BOOST if words in typed else SAME_MEANING_BOOST)
-                        for word in words[1:]
-                    ),
-                ]
-            }
-        }
-        for words in understood.alternatives
-    ]
+    for words in understood.alternatives:
+        less = TYPED_BOOST if words in typed else SAME_MEANING_BOOST
+        same = [_phrase(words[0], fields, 1.0), *(_phrase(word, fields, less) for word in words[1:])]
+        wordings.append({"dis_max": {"queries": same}})
     if understood.brands:
         wordings.append({"constant_score": {"filter": _named(understood, fields), "boost": BRAND_BOOST}})
     return wordings
@@ -215,32 +250,6 @@ def _named(understood: Understood, fields: IndexFields) -> Clause:
         return of_brand
     in_title = [{"match_phrase": {fields.title: spelling}} for spelling in understood.brand_spellings]
     return {"bool": {"should": [of_brand, *in_title], "minimum_should_match": 1}}
-
-
-def _model(name: str, fields: IndexFields, boost: float) -> Clause:
-    """A model or measure in one piece, in the title; iphone 15 is iphone15 too."""
-    spellings = list(dict.fromkeys((name, name.replace(" ", ""))))
-    asked = [
-        {"match_phrase": {fields.title_models: spelling}}
-        if fields.title_models
-        else _phrase(spelling, fields, 1.0)
-        for spelling in spellings
-    ]
-    return {"dis_max": {"queries": asked, "boost": boost}}
-
-
-def _other_models_behind(query: Clause, understood: Understood, fields: IndexFields) -> Clause:
-    """Titles of longer model names than were asked for count little; the join knows them exactly."""
-    if not understood.other_models:
-        return query
-    others = [_model(name, fields, 1.0) for name in understood.other_models]
-    return {
-        "boosting": {
-            "positive": query,
-            "negative": {"bool": {"should": others, "minimum_should_match": 1}},
-            "negative_boost": OTHER_MODEL_SHARE,
-        }
-    }
 
 
 def _phrase(text: str, fields: IndexFields, boost: float) -> Clause:

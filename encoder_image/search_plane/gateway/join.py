@@ -51,15 +51,13 @@ class Candidate(NamedTuple):
 class Joined:
     """Hits, best first; `dropped` are gone from the catalogue, `unknown` are hits it could not judge.
 
-    `filtered` were found and are not within the caller's filters, or could not be held against them. The `behind` last
-    hits are other models than were asked for.
+    `filtered` were found and are not within the caller's filters, or could not be held against them.
     """
 
     hits: list[Hit]
     dropped: int
     unknown: int
     filtered: int = 0
-    behind: int = 0
 
 
 def merge(
@@ -74,10 +72,8 @@ def merge(
     `answers[id]` is the document's source, or None when the catalogue has no such document: that candidate is
     dropped. An id missing in `answers` was not judged (a shard failed): the hit stays, with what is stored of it, if
     that or the search by words says that it is within the restrictions. Candidates after the k-th hit are not counted.
-    What `comes_last` stands behind all that does not, and is a hit where those are less than `k`.
     """
     hits: list[Hit] = []
-    behind: list[Hit] = []
     dropped = unknown = filtered = 0
     for candidate in candidates:
         if len(hits) == k:
@@ -103,8 +99,7 @@ def merge(
             if within and not within.lets_through(source, names):
                 filtered += 1
                 continue
-        title = field_value(source, names.title)
-        (behind if within.comes_last(title) else hits).append(
+        hits.append(
             Hit.model_construct(
                 id=candidate.id,
                 score=candidate.score,
@@ -112,7 +107,7 @@ def merge(
                 scores=Scores.model_construct(
                     semantic=candidate.semantic, keyword=candidate.keyword, fused=candidate.fused, rerank=None
                 ),
-                title=title,
+                title=field_value(source, names.title),
                 brand=field_value(source, names.brand),
                 category=field_value(source, names.category),
                 price=field_value(source, names.price),
@@ -121,22 +116,19 @@ def merge(
                 highlight=None,
             )
         )
-    last = behind[: k - len(hits)]
-    for rank, hit in enumerate(last, len(hits) + 1):
-        hit.rank = rank
-    return Joined(hits + last, dropped, unknown, filtered, len(last))
+    return Joined(hits, dropped, unknown, filtered)
 
 
 class Catalogue:
     """The catalogue's documents, by id and by words, over a pool of kept connections.
 
-    `fields`: what its index can be asked, once `learn_fields` has read it.
+    `connection` is the pool; `fields`: what its index can be asked, once `learn_fields` has read it.
     """
 
     def __init__(self, target: CatalogueTarget, timeout_seconds: float, connections: int) -> None:
         """Opens nothing yet. Raises ValueError for a URL that is none."""
         # The deadline is ours, it counts the retry too; the client's own is only a net below it.
-        self._connection = CatalogueConnection(target, timeout=timeout_seconds + 1.0, connections=connections)
+        self.connection = CatalogueConnection(target, timeout=timeout_seconds + 1.0, connections=connections)
         self._timeout = timeout_seconds
         fields = target.fields
         index = quote(target.index, safe=",*")
@@ -186,9 +178,9 @@ class Catalogue:
 
     async def learn_fields(self, until: float) -> None:
         """Reads what the index's fields can be searched for. Raises Unavailable as `documents` does."""
-        target = self._connection.target
+        target = self.connection.target
         response = await self._within(
-            self._connection.call(
+            self.connection.call(
                 lambda client: client.field_caps(
                     index=target.index, fields=patterns(target.fields), ignore_unavailable=True
                 )
@@ -247,18 +239,18 @@ class Catalogue:
                 headers=_JSON,
                 body=encoded,
                 endpoint_id=endpoint,
-                path_parts={"index": self._connection.target.index},
+                path_parts={"index": self.connection.target.index},
             )
 
         try:
-            response = await self._connection.call(work)
+            response = await self.connection.call(work)
         except ElasticConnectionError as error:
             if isinstance(error, ConnectionTimeout):
                 raise
-            response = await self._connection.call(work)
+            response = await self.connection.call(work)
         answer: Mapping[str, Any] = response.body
         return answer
 
     async def close(self) -> None:
         """Closes the pool."""
-        await self._connection.close()
+        await self.connection.close()

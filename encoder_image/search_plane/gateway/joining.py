@@ -4,12 +4,18 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pydantic import JsonValue
+
+from search_plane.gateway.answer import Hit
 from search_plane.gateway.catalogue_answers import Document
 from search_plane.gateway.catalogue_query import marks_search
 from search_plane.gateway.collection import Neighbour
 from search_plane.gateway.faults import Unavailable
+from search_plane.gateway.filters import number
 from search_plane.gateway.join import Candidate, Joined, merge
+from search_plane.gateway.preference import POOL, Seen, preferred, prefers
 from search_plane.gateway.sides import Asking, Found, Wanted
+from search_plane.understanding.understood import Understood
 
 # Seconds for the join when the catalogue has just been too late with its search: it hardly is in time now, and a query
 # may not wait for it twice.
@@ -38,7 +44,9 @@ async def join(asking: Asking, wanted: Wanted, found: Found, shown: Shown) -> tu
     likely = [one.id for one in found.candidates[shown.first : shown.last]] if shown.highlight else []
     marking = asyncio.ensure_future(_marks(asking, wanted, likely, until)) if likely else None
     try:
-        joined, degraded = await _live(asking, wanted, found.candidates, shown.reach, until)
+        reach = max(shown.reach, POOL) if prefers(wanted.understood) else shown.reach
+        joined, degraded = await _live(asking, wanted, found.candidates, reach, until)
+        joined.hits[:] = _in_order(joined.hits, wanted.understood)
         if marking is None:
             return joined, degraded
         marks = await marking
@@ -56,6 +64,21 @@ async def join(asking: Asking, wanted: Wanted, found: Found, shown: Shown) -> tu
             marking.cancel()
 
 
+def _in_order(hits: list[Hit], understood: Understood) -> list[Hit]:
+    """The hits as the query prefers them; their scores stay those of the search, their ranks are the new ones."""
+    if not prefers(understood):
+        return hits
+    seen = [Seen(_text(hit.title), _text(hit.category), number(hit.price)) for hit in hits]
+    ordered = [hits[place] for place in preferred(seen, understood)]
+    for rank, hit in enumerate(ordered, 1):
+        hit.rank = rank
+    return ordered
+
+
+def _text(value: JsonValue) -> str | None:
+    return value if isinstance(value, str) else None
+
+
 async def _live(
     asking: Asking, wanted: Wanted, candidates: Sequence[Candidate], reach: int, until: float
 ) -> tuple[Joined, list[str]]:
@@ -66,10 +89,8 @@ async def _live(
     joined = Joined([], 0, 0)
     known = 0
     try:
-        while known < len(candidates) and len(joined.hits) - joined.behind < reach:
-            # Where some may have to stand back, those that take their places are likely among the next.
-            first = 2 * reach + 10 if wanted.within.other_models else reach
-            upto = first if known == 0 else len(candidates)
+        while known < len(candidates) and len(joined.hits) < reach:
+            upto = reach if known == 0 else len(candidates)
             documents |= await _documents(asking, [one.id for one in candidates[known:upto]], until)
             known = upto
             joined = merge(candidates[:known], documents, fields, reach, wanted.within)

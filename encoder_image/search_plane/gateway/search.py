@@ -128,8 +128,6 @@ def _wanted(
     path: ReleasePath, query: Query, understood: Understood, arm: Mode | None, rules: Rules, reach: int
 ) -> Wanted:
     fusion = rules.policy.fusion
-    # Where some hits have to stand back, all pages must be cut from one and the same list.
-    reach = path.snapshot.top_k if understood.other_models else reach
     return Wanted(
         mode=query.mode or arm or fusion.mode,
         understood=understood,

@@ -1,7 +1,9 @@
 """Within what a query's hits must lie: the caller's filters and what the query itself rules in or out. Pure."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 from pydantic import JsonValue
@@ -9,27 +11,25 @@ from pydantic import JsonValue
 from search_plane.gateway.filters import NO_FILTERS, Filters, field_value, texts
 from search_plane.release.record import CatalogueFields
 from search_plane.understanding.folding import folded
-from search_plane.understanding.measures import names_model
 from search_plane.understanding.understood import Understood
 
 
 @dataclass(frozen=True, slots=True)
 class Within:
-    """What hits must be, and which of them come last.
+    """`excluded` are words that neither title nor category of a hit holds, `excluded_brands` values of its brand.
 
-    `excluded` are words that neither title nor category of a hit holds, `excluded_brands` brands that it is not of. A
-    title that names one of `other_models` and none of `models` is another model's: behind all that are not.
+    With `fitting` its title holds one of these names, or its brand is one of `fitting_brands`.
     """
 
     filters: Filters = NO_FILTERS
     excluded: tuple[str, ...] = ()
     excluded_brands: tuple[str, ...] = ()
-    models: tuple[str, ...] = ()
-    other_models: tuple[str, ...] = ()
+    fitting: tuple[str, ...] = ()
+    fitting_brands: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether anything is restricted."""
-        return bool(self.filters or self.excluded or self.excluded_brands)
+        return self != EVERYTHING
 
     def lets_through(
         self, document: Mapping[str, JsonValue], fields: CatalogueFields, stock_known: bool = True
@@ -37,23 +37,20 @@ class Within:
         """Whether a product may be a hit, as the document has it."""
         if not self.filters.lets_through(document, fields, stock_known):
             return False
-        if self.excluded_brands and set(self.excluded_brands) & set(
-            texts(field_value(document, fields.brand))
+        brands = set(texts(field_value(document, fields.brand)))
+        if brands & set(self.excluded_brands):
+            return False
+        if not self.excluded and not self.fitting:
+            return True
+        title = folded(str(field_value(document, fields.title)))
+        if (
+            self.fitting
+            and not brands & set(self.fitting_brands)
+            and not any(_says(title, name) for name in self.fitting)
         ):
             return False
-        if not self.excluded:
-            return True
-        told = folded(f"{field_value(document, fields.title)} {field_value(document, fields.category)}")
-        return not any(word in told for word in self.excluded)
-
-    def comes_last(self, title: JsonValue) -> bool:
-        """Whether a product of this title is another model than was asked for: an iphone 15 pro for iphone 15."""
-        if not self.other_models or not isinstance(title, str):
-            return False
-        told = folded(title)
-        return any(names_model(told, model) for model in self.other_models) and not any(
-            names_model(told, model) for model in self.models
-        )
+        told = f"{title} {folded(str(field_value(document, fields.category)))}"
+        return not any(_says(told, word) for word in self.excluded)
 
 
 EVERYTHING: Final = Within()
@@ -64,23 +61,33 @@ def within(filters: Filters, understood: Understood) -> Within:
 
     A brand counts unless the caller chose brands, a bound where it is the narrower one and leaves anything.
     """
-    if understood.brand_certain and understood.brands and not filters.brands:
+    fitting = understood.fitting if understood.brands and not filters.brands else ()
+    if understood.brand_certain and understood.brands and not filters.brands and not fitting:
         filters = replace(filters, brands=tuple(sorted(set(understood.brands))))
     least = _narrower(max, filters.price_min, understood.price_min)
     most = _narrower(min, filters.price_max, understood.price_max)
     if least is None or most is None or least <= most:
         filters = replace(filters, price_min=least, price_max=most)
-    other_models = understood.other_models
-    found = Within(
+    return Within(
         filters,
         understood.excluded,
         understood.excluded_brands,
-        understood.whole if other_models else (),
-        other_models,
+        fitting,
+        understood.brands if fitting else (),
     )
-    return EVERYTHING if found == EVERYTHING else found
 
 
 def _narrower(choose: Callable[[list[float]], float], *bounds: float | None) -> float | None:
     given = [bound for bound in bounds if bound is not None]
     return choose(given) if given else None
+
+
+def _says(told: str, word: str) -> bool:
+    """Whether a folded text holds the word: Chinese anywhere, Latin only in one piece (mi is not in mini)."""
+    word = word.casefold()
+    return word in told and (not word.isascii() or _in_one_piece(word).search(told) is not None)
+
+
+@lru_cache(maxsize=1024)
+def _in_one_piece(word: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<![a-z0-9]){re.escape(word)}(?![a-z0-9])")
