@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from playwright.sync_api import Browser, Page, expect
+from search_plane.release.policy import SearchPolicy
 
 from tests.browser.chromium import PATIENCE_MS, chromium
 from tests.browser.shop_bed import ShopBed, shop_bed
@@ -19,6 +20,7 @@ from tests.testbed.stores.local import LocalElasticsearch, LocalMilvus
 from tests.testbed.weights.bge import bge_weights
 
 PRODUCTS = 2000
+POLICY = SearchPolicy(synonyms=("便宜, 实惠, 平价, 性价比高", "老人, 中老年, 长辈"))
 DESK = (1280, 900)
 PHONE = (390, 844)
 DEFAULT_FOLDER = Path(__file__).parents[2] / "docs" / "images"
@@ -62,9 +64,14 @@ def _first_twin(page: Page) -> None:
 def take(browser: Browser, bed: ShopBed, folder: Path, home: Path) -> None:
     """All pictures into the folder."""
     url = bed.gateway.url
+    bed.gateway.mount(bed.release.snapshot.to_json(), policy=POLICY.to_json())
+    wait_until(
+        "the gateway to follow the policy",
+        lambda: bed.gateway.search("手机").json()["policy"] == POLICY.revision(),
+    )
     # The first answers of a process are slow ones.
     for query in ("手机", "耳机", "大米") * 5:
-        bed.gateway.search(query)
+        bed.gateway.search(query, mode=None)
     picture(browser, f"{url}/?q=便宜的小米蓝芽耳机", folder / "page-search.png", act=_first_opened)
     picture(browser, f"{url}/?q=小米手机充电器&mode=compare", folder / "page-compare.png", act=_first_twin)
     picture(browser, f"{url}/?q=适合送老人的保健品&in_stock=true", folder / "page-phone.png", size=PHONE)
@@ -72,7 +79,7 @@ def take(browser: Browser, bed: ShopBed, folder: Path, home: Path) -> None:
     bed.encoder.kill()
     wait_until(
         "the gateway to notice that the encoder is gone",
-        lambda: bed.gateway.search("蓝牙耳机 配件").json().get("degraded") == ["semantic"],
+        lambda: bed.gateway.search("蓝牙耳机 配件", mode=None).json().get("degraded") == ["semantic"],
     )
     picture(browser, f"{url}/?q=降噪蓝牙耳机", folder / "page-degraded.png")
     with GatewayProcess(home / "without-release") as fresh:
