@@ -3,7 +3,7 @@
 import { SIZES, addressOf, filterCount, parametersOf, stateOf, unfiltered } from "./address.js";
 import { Problem, ask, reportClick } from "./asking.js";
 import { COLUMNS, comparison } from "./comparing.js";
-import { degradedNotes, element, hitItem, pathBadges, releaseLine, textOf, timingBar, understoodLine } from "./showing.js";
+import { degradedNote, element, hitItem, pathBadges, releaseLine, textOf, timingBar, understoodLine } from "./showing.js";
 
 const EXAMPLES = ["便宜的蓝牙耳机", "适合送老人的保健品", "小米手机充电器", "蓝芽耳机", "iPhone 15 手机壳", "大米 5kg"];
 const AUTOMATIC_RETRIES = 5;
@@ -73,7 +73,7 @@ async function search(signal) {
         element("span", { class: "count" }, hits.length ? `第 ${first}–${state.offset + hits.length} 件${total}` : ""),
         answer.dropped > 0 && element("span", { class: "count" }, `　${answer.dropped} 件已下架，未列出`)),
       understoodLine(answer) ?? "", timingBar(answer.timings_ms), releaseLine(answer)),
-    ...degradedNotes(answer),
+    degradedNote(answer),
     hits.length
       ? element("ol", { class: "hits", start: first }, hits.map((hit) =>
           hitItem(hit, { opened: () => reportClick(searchId, hit.id, hit.rank) })))
