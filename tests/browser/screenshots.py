@@ -66,7 +66,7 @@ def _first_twin(page: Page) -> None:
 def take(browser: Browser, bed: ShopBed, folder: Path, home: Path) -> None:
     """All pictures into the folder."""
     url = bed.gateway.url
-    bed.gateway.mount(bed.release.snapshot.to_json(), policy=POLICY.to_json())
+    bed.gateway.mount_policy(POLICY.to_json())
     wait_until(
         "the gateway to follow the policy",
         lambda: bed.gateway.search("手机").json()["policy"] == POLICY.revision(),

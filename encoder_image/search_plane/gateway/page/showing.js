@@ -25,6 +25,13 @@ export function element(tag, attributes = {}, ...children) {
   return made;
 }
 
+/** A button that does something. */
+export function action(text, act) {
+  const button = element("button", { type: "button" }, text);
+  button.addEventListener("click", act);
+  return button;
+}
+
 /** Whatever the catalogue holds in a field, as text; the catalogue's fields may hold anything. */
 export function textOf(value, otherwise = "") {
   if (value === null || value === undefined || value === "") return otherwise;
