@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import orjson
@@ -48,8 +48,8 @@ def complaint(attempt: Attempt, answer: Answer | None, routes: Documented, dimen
 def _allowed(attempt: Attempt, routes: Documented) -> frozenset[int]:
     path = _route(attempt)
     known = routes.get((attempt.method, path))
-    if known is not None and "#" in attempt.path:
-        # Whether /embed#x is /embed is the parser's to say.
+    if known is not None and ("#" in attempt.path or "%" in attempt.path.partition("?")[0]):
+        # Whether /embed#x or /%65mbed is /embed is the parser's to say.
         return known | _NO_ROUTE
     if known is not None and attempt.http:
         # What isn't HTTP is only answered as such.
@@ -62,7 +62,7 @@ def _allowed(attempt: Attempt, routes: Documented) -> frozenset[int]:
 def _route(attempt: Attempt) -> str:
     """The path that is asked for; a request may name the whole address, as one to a proxy does."""
     path = attempt.path.partition("?")[0].partition("#")[0]
-    return urlsplit(path).path if path.startswith("http://") else path
+    return unquote(urlsplit(path).path if path.startswith("http://") else path)
 
 
 def _wrong_in_error(path: str, answer: Answer) -> str | None:
