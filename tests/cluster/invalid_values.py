@@ -28,6 +28,7 @@ RATIOS = (
     "spec.search.hybrid.semanticWeight",
     "spec.search.hybrid.keywordWeight",
     "spec.search.reranker.maxShare",
+    "spec.search.reranker.cohortShare",
     "spec.search.experiment.semanticShare",
 )
 DURATIONS = (

@@ -23,6 +23,7 @@ from search_plane.jobs.collection import NewRow
 from search_plane.jobs.rendering import Rendered, Renderer
 from search_plane.release.gateway_state import GatewayState
 from search_plane.release.identity import EncoderIdentity
+from search_plane.release.policy import BreakerPolicy, SearchPolicy
 from search_plane.release.record import ROWS_WITH_FIELDS, CatalogueTarget, MilvusTarget, ReleaseSnapshot
 
 from tests.testbed.cluster.cache import TestbedError
@@ -42,6 +43,8 @@ QUERIES = (
 )  # fmt: skip
 # float32 sums differ in their last bits between Milvus and numpy.
 SCORE_TOLERANCE = 2e-5
+# A breaker that opens for failures only: a busy machine is slower than the policy's own limit, and is no fault.
+CALM = SearchPolicy(breaker=BreakerPolicy(latency_ms=10_000))
 # Each query asks its parts, unless a test is of the caches.
 UNCACHED = {"vector_cache_entries": 0, "result_cache_entries": 0}
 # Importing the gateway takes seconds of a processor, which a busy machine spreads over many more.
@@ -143,7 +146,7 @@ class GatewayProcess:
         self._mount.mkdir(parents=True)
         self._versions = 0
         self._mounted = ("{}", "{}")
-        self._policy = "{}"
+        self._policy = CALM.to_json()
         self._log = home / "gateway.log"
         self._environment = plane_environment(
             RELEASE_FILE=self._mount / "release.json",

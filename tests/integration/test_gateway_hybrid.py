@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from search_plane.gateway.catalogue_query import MARK_BEGINS, MARK_ENDS
 from search_plane.gateway.fusion import fuse_in_tiers
-from search_plane.release.policy import Fusion, SearchPolicy
+from search_plane.release.policy import Fusion
 
-from tests.integration.gateway_bed import QUERIES, GatewayProcess
+from tests.integration.gateway_bed import CALM, QUERIES, GatewayProcess
 from tests.integration.gateway_fixtures import PRODUCTS, Shop, shop
 from tests.testbed.plane import wait_until
 
@@ -46,7 +46,7 @@ def ids(answer: Any) -> list[str]:
 def test_without_a_mode_it_is_the_policys(shop: Shop, gateway: GatewayProcess) -> None:
     answer = asked(gateway, QUERIES[0], mode=None)
     assert (answer["mode"], answer["path"], answer["degraded"], answer["total"]) == ("fused", "fused", [], 10)
-    by_words = SearchPolicy(fusion=Fusion(mode="keyword"))
+    by_words = CALM.model_copy(update={"fusion": Fusion(mode="keyword")})
     gateway.mount_policy(by_words.to_json())
     try:
         wait_until("the policy to be taken", lambda: gateway.state().policy == by_words.revision())
@@ -60,8 +60,8 @@ def test_without_a_mode_it_is_the_policys(shop: Shop, gateway: GatewayProcess) -
         assert gateway.state().revision == shop.blue.snapshot.revision()
         assert "gateway_release_switches_total 1.0" in gateway.metrics()
     finally:
-        gateway.mount_policy(SearchPolicy().to_json())
-        wait_until("it to be taken back", lambda: gateway.state().policy == SearchPolicy().revision())
+        gateway.mount_policy(CALM.to_json())
+        wait_until("it to be taken back", lambda: gateway.state().policy == CALM.revision())
 
 
 def test_a_fused_answer_is_the_fusion_of_both_orders(gateway: GatewayProcess) -> None:

@@ -65,12 +65,14 @@ class Reranker(ApiModel):
     """Where its weights come from."""
     image: Image = ""
     """Image of the server; empty means the operator's own."""
-    candidates: Annotated[int, Field(ge=1, le=1000)] = 100
+    candidates: Annotated[int, Field(ge=1, le=256)] = 100
     """Hits that it looks at."""
-    results: Annotated[int, Field(ge=1, le=1000)] = 10
+    results: Annotated[int, Field(ge=1, le=256)] = 10
     """Hits that it returns in its order; the others follow as they were."""
     max_share: Ratio = "0.05"
     """Share of queries that it may take."""
+    cohort_share: Ratio = "0"
+    """Share of users whose queries are re-ranked unasked, always the same ones; others are where they ask for it."""
     timeout: Annotated[Duration, at_least("5ms"), at_most("2s")] = "100ms"
     """How long a query waits for it; then the order stays as it was."""
     max_queue_tokens: Annotated[int, Field(ge=1, le=1048576)] = 12800

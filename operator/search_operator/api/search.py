@@ -27,9 +27,9 @@ class Hybrid(ApiModel):
 
     mode: Mode = "fused"
     """What answers a query that names no mode: both searches fused, or one of them alone."""
-    semantic_weight: Ratio = "0.6"
+    semantic_weight: Ratio = "0.5"
     """Weight of the search by meaning."""
-    keyword_weight: Ratio = "0.4"
+    keyword_weight: Ratio = "0.5"
     """Weight of the search by words."""
 
 
@@ -111,7 +111,8 @@ class SearchLog(ApiModel):
 
 # The term of a line: anything but the three signs that divide, and not only blanks.
 _TERM = r"[^,=>]*[^,=> \t][^,=>]*"
-_TERMS = f"{_TERM}(,{_TERM})*"
+# As many on a side as gateways read.
+_TERMS = f"{_TERM}(,{_TERM}){{0,62}}"
 Synonyms = Annotated[
     str,
     Field(min_length=3, max_length=512),
@@ -122,7 +123,7 @@ Synonyms = Annotated[
     Cel(
         f"self.matches('[\\uFF0C\\u3001\\uFF1B\\uFF1D\\uFF1E]') || self.matches(r'^{_TERMS}(,{_TERM}|=>{_TERMS})$')",
         'must be "a, b, c", words that mean the same, or "a, b => c, d", words that are also looked for when the '
-        "first ones are written",
+        "first ones are written; at most 63 words on a side",
     ),
 ]
 """One line of synonyms."""

@@ -37,6 +37,7 @@ def policy_of(index: SemanticSearchIndex) -> SearchPolicy:
             candidates=reranker.candidates,
             results=reranker.results,
             max_share=float(reranker.max_share),
+            cohort_share=float(reranker.cohort_share),
             timeout_ms=_milliseconds(reranker.timeout),
         )
         if reranker
