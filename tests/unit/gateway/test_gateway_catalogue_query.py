@@ -6,7 +6,7 @@ from search_plane.gateway.catalogue_query import PRICE_STEPS, told_facets, words
 from search_plane.gateway.filters import NO_FILTERS, Filters
 from search_plane.gateway.index_fields import IndexFields, unread
 from search_plane.release.record import CatalogueFields
-from search_plane.understanding.understood import Understood, as_written
+from search_plane.understanding.understood import Correction, Understood, as_written
 
 FIELDS = IndexFields(
     "name", "price", "stock", "brand", "category", "brand", "category", ("name.pinyin",), price_is_number=True
@@ -62,6 +62,51 @@ def test_what_is_understood_is_asked_for() -> None:
     assert brand["filter"] == {"terms": {"brand": ["小米"]}}
     (unwanted,) = query["bool"]["must_not"]
     assert unwanted["multi_match"]["query"] == "苹果"
+
+
+def test_a_preferred_brand_may_stand_in_the_title_alone() -> None:
+    understood = Understood(
+        "小米手机壳", "手机壳", brands=("小米/Xiaomi",), brand_spellings=("小米", "xiaomi")
+    )
+    (brand,) = [
+        one["constant_score"]["filter"]["bool"]["should"]
+        for one in wordings(words_query(understood, FIELDS, NO_FILTERS))
+        if "constant_score" in one
+    ]
+    assert brand == [
+        {"terms": {"brand": ["小米/Xiaomi"]}},
+        {"match_phrase": {"name": "小米"}},
+        {"match_phrase": {"name": "xiaomi"}},
+    ]
+
+
+def test_what_was_typed_counts_less_than_what_means_the_same() -> None:
+    understood = Understood(
+        "蓝牙耳机",
+        "蓝牙耳机",
+        alternatives=(("耳机", "耳麦"), ("蓝牙", "蓝芽")),
+        corrections=(Correction("蓝芽", "蓝牙"),),
+    )
+    same, typed = [
+        one["dis_max"]["queries"]
+        for one in wordings(words_query(understood, FIELDS, NO_FILTERS))
+        if "dis_max" in one
+    ]
+    assert [one["multi_match"]["query"] for one in typed] == ["蓝牙", "蓝芽"]
+    assert 0 < typed[1]["multi_match"]["boost"] < same[1]["multi_match"]["boost"]
+
+
+def test_what_is_not_wanted_is_ruled_out_by_word_and_by_brand() -> None:
+    understood = Understood("手机", "手机", excluded=("苹果",), excluded_brands=("苹果/Apple",))
+    words, brands = words_query(understood, FIELDS, NO_FILTERS)["bool"]["must_not"]
+    assert words["multi_match"]["query"] == "苹果"
+    assert brands == {"terms": {"brand": ["苹果/Apple"]}}
+
+
+def test_a_model_is_found_with_and_without_its_space() -> None:
+    told = str(words_query(Understood("iphone 15", "", whole=("iphone 15",)), FIELDS, NO_FILTERS))
+    assert "'query': 'iphone15', 'type': 'phrase'" in told
+    assert "'query': 'iphone 15', 'type': 'phrase'" in told
 
 
 def test_a_price_word_prefers_and_never_rules_out() -> None:

@@ -38,9 +38,11 @@ def test_without_a_field_of_whole_values_words_are_matched_side_by_side() -> Non
 
 def test_all_filters_in_milvus_words() -> None:
     assert ALL.milvus(True) == (
-        '(category == "数码" or category like "数码/%") and brand in ["小米", "华为"]'
-        " and price >= 10.0 and price <= 99.5"
+        'brand in ["华为","小米"] and price >= 10.0 and price <= 99.5'
+        ' and (category == "数码" or category like "数码/%")'
     )
+    # A row without a price has one below 0, and is not below any bound.
+    assert Filters(price_max=5.0).milvus(True) == "price >= 0.0 and price <= 5.0"
     # Stock changes with each order, and what is not stored can't be asked.
     assert Filters(in_stock=True).milvus(True) == NO_FILTERS.milvus(True) == ALL.milvus(False) == ""
     # In a pattern these mean something else; the join sees to it.
@@ -124,3 +126,21 @@ def test_a_certain_brand_is_a_filter_unless_the_caller_chose() -> None:
     assert not excluding.lets_through({"title": "适用iphone 15"}, FIELDS)
     assert not excluding.lets_through({"title": "壳", "category": "苹果手机壳"}, FIELDS)
     assert excluding.lets_through({"title": "小米手机"}, FIELDS)
+
+
+def test_bounds_of_the_price_in_the_query_narrow_the_callers() -> None:
+    said = Understood("耳机", "耳机", price_min=50.0, price_max=200.0)
+    assert within(NO_FILTERS, said).filters == Filters(price_min=50.0, price_max=200.0)
+    assert within(Filters(price_max=100.0), said).filters == Filters(price_min=50.0, price_max=100.0)
+    # Nothing lies within both: the caller's own hold.
+    assert within(Filters(price_max=20.0), said).filters == Filters(price_max=20.0)
+
+
+def test_an_unwanted_brand_is_no_hit_however_its_title_is_written() -> None:
+    without = within(
+        NO_FILTERS, Understood("手机", "手机", excluded=("苹果",), excluded_brands=("苹果/Apple",))
+    )
+    assert not without.lets_through({"title": "手机", "brand": "苹果/Apple"}, FIELDS)
+    assert not without.lets_through({"title": "手机", "brand": ["苹果/Apple", "别的"]}, FIELDS)
+    assert not without.lets_through({"title": "蘋果手機"}, FIELDS)
+    assert without.lets_through({"title": "小米手机", "brand": "小米"}, FIELDS)
