@@ -1,4 +1,4 @@
-"""All that a query meets besides its two searches, on real parts: understanding, experiment, search log, re-ranker, breakers."""
+"""What a query meets besides its two searches, on real parts: words, experiment, search log, re-ranker, breakers."""
 
 from __future__ import annotations
 
