@@ -106,6 +106,19 @@ def test_synonyms_of_the_policy_are_in_force_without_a_reindex(gateway: GatewayP
     assert gateway.state().policy == refused
 
 
+@pytest.mark.parametrize("query", ["便宜的蓝牙耳机", "小米手机充电器", "iPhone 15 手机壳", "小米手机壳"])
+@pytest.mark.parametrize("mode", ["fused", "semantic", "keyword"])
+def test_pages_of_an_understood_query_neither_repeat_nor_skip(
+    gateway: GatewayProcess, query: str, mode: str
+) -> None:
+    pages = [asked(gateway, query, mode=mode, offset=offset) for offset in range(0, 100, 10)]
+    together = [hit["id"] for page in pages for hit in page["hits"]]
+    assert len(together) == len(set(together))
+    whole = asked(gateway, query, mode=mode, k=50)["hits"]
+    assert together[:50] == [hit["id"] for hit in whole]
+    assert [hit["rank"] for hit in whole] == list(range(1, len(whole) + 1))
+
+
 def test_an_experiments_arms_stick_and_the_log_tells_them_without_the_user(
     gateway: GatewayProcess, policy: Any
 ) -> None:

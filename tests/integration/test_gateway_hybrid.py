@@ -35,8 +35,8 @@ def gateway(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ga
 
 
 def asked(gateway: GatewayProcess, q: str, k: int = 10, mode: str | None = "fused", **others: Any) -> Any:
-    """The answer, which must be one."""
-    return gateway.search(q, k, mode, **others).raise_for_status().json()
+    """The answer, which must be one; to the query as it is written, what it is taken to mean is asked elsewhere."""
+    return gateway.search(q, k, mode, **{"understand": "false", **others}).raise_for_status().json()
 
 
 def ids(answer: Any) -> list[str]:

@@ -121,7 +121,8 @@ def test_without_the_catalogue_the_nearest_answer(wired: Wired, mode: Mode) -> N
         # The words' deadline once, not again for the join.
         assert time.monotonic() - started < DEADLINE_MS / 1000 + SLACK
         by_words = wired.gateway.search(QUERIES[0], 10, "keyword").json()
-        filtered = wired.ask(in_stock="true")
+        filtered = wired.ask(in_stock="true", price_max=300)
+        unknown = wired.ask(category="没有这个类目")
     finally:
         wired.elasticsearch.set(Mode.OPEN)
     answer = response.json()
@@ -129,8 +130,11 @@ def test_without_the_catalogue_the_nearest_answer(wired: Wired, mode: Mode) -> N
     assert set(answer["degraded"]) == {"keyword", "facets", "highlight", "catalogue"}
     assert [hit["id"] for hit in answer["hits"]] == [hit["id"] for hit in near["hits"]]
     assert [hit["id"] for hit in by_words["hits"]] == [hit["id"] for hit in near["hits"]]
-    # Without stored fields nothing is known to be in stock: no answer is better than a wrong one.
-    assert (filtered.status_code, filtered.json()["field"]) == (503, "elasticsearch")
+    # What is stored is held against the filters.
+    assert filtered.status_code == 200
+    assert filtered.json()["hits"]
+    assert all(hit["stored"] and hit["price"] <= 300 for hit in filtered.json()["hits"])
+    assert (unknown.status_code, unknown.json()["hits"]) == (200, [])
     # The release did answer.
     assert sum(one.failed for one in wired.gateway.state().traffic) <= failed + 1
     whole(wired)
