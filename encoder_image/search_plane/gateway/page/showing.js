@@ -176,6 +176,9 @@ export function understoodLine(answer) {
   }
   if (list(known.whole).length) tell("整词", textOf(known.whole));
   if (list(known.excluded).length) tell("不要", textOf(known.excluded));
+  if (list(known.excluded_brands).length) tell("不要的品牌", textOf(known.excluded_brands));
+  const [least, most] = [known.price_min, known.price_max].map((sum) => (typeof sum === "number" ? `¥${sum}` : ""));
+  if (least || most) tell("价格", least && most ? `${least} – ${most}` : least ? `${least} 起` : `${most} 以内`);
   if (known.price === "low") tell("价格", "偏低的优先");
   if (known.price === "high") tell("价格", "偏高的优先");
   return told.length ? element("p", { class: "understood" }, told) : null;
