@@ -18,10 +18,11 @@ import numpy as np
 from elasticsearch import Elasticsearch
 from numpy.typing import NDArray
 from pymilvus import MilvusClient
+from search_plane.jobs.collection import NewRow
 from search_plane.jobs.rendering import Rendered, Renderer
 from search_plane.release.gateway_state import GatewayState
 from search_plane.release.identity import EncoderIdentity
-from search_plane.release.record import CatalogueTarget, MilvusTarget, ReleaseSnapshot
+from search_plane.release.record import ROWS_WITH_FIELDS, CatalogueTarget, MilvusTarget, ReleaseSnapshot
 
 from tests.testbed.cluster.cache import TestbedError
 from tests.testbed.plane import (
@@ -78,7 +79,12 @@ def embed(encoder_url: str, texts: Sequence[str], prompt: str) -> NDArray[np.flo
 
 
 def fill_release(
-    encoder: EncoderServer, elasticsearch: Elasticsearch, index: str, elasticsearch_url: str, milvus_uri: str
+    encoder: EncoderServer,
+    elasticsearch: Elasticsearch,
+    index: str,
+    elasticsearch_url: str,
+    milvus_uri: str,
+    row_schema: int = ROWS_WITH_FIELDS,
 ) -> Release:
     """Makes, fills, seals and loads a collection with the catalogue's products as this encoder sees them."""
     identity: EncoderIdentity = encoder.identity
@@ -94,18 +100,16 @@ def fill_release(
         milvus=MilvusTarget(uri=milvus_uri, collection=collection),
         catalogue=CatalogueTarget(url=elasticsearch_url, index=index),
     )
-    renderer = Renderer(identity.text_template, snapshot.catalogue.fields.id)
+    fields = snapshot.catalogue.fields
+    renderer = Renderer(identity.text_template, fields.id, fields if row_schema == ROWS_WITH_FIELDS else None)
     found = elasticsearch.search(index=index, size=10_000)["hits"]["hits"]
     rendered = [renderer.render(hit["_id"], hit["_source"]) for hit in found]
     rows = [row for row in rendered if isinstance(row, Rendered)]
     vectors = embed(encoder.url, [row.text for row in rows], "document")
     client: Any = MilvusClient(milvus_uri)
     try:
-        create_release_collection(client, sample_record(identity, name), collection)
-        data = [
-            {"id": row.id, "dense": vector, "content_hash": row.content_hash}
-            for row, vector in zip(rows, vectors, strict=True)
-        ]
+        create_release_collection(client, sample_record(identity, name, row_schema=row_schema), collection)
+        data = [NewRow(row, vector).columns for row, vector in zip(rows, vectors, strict=True)]
         client.insert(collection, data, timeout=60)
         client.flush(collection, timeout=60)
         # A strong read: from now on a bounded one sees these rows soon.
