@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -237,6 +238,22 @@ class GatewayProcess:
         assert self._process is not None
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def sockets(self) -> int:
+        """Sockets that it holds open."""
+        assert self._process is not None
+        count = 0
+        for descriptor in Path(f"/proc/{self._process.pid}/fd").iterdir():
+            # One may be closed between being listed and being looked at.
+            with suppress(FileNotFoundError):
+                count += os.readlink(descriptor).startswith("socket:")
+        return count
+
+    def resident_mib(self) -> int:
+        """Resident memory in MiB."""
+        assert self._process is not None
+        lines = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) >> 10
 
     def log(self) -> str:
         """All it has logged."""
