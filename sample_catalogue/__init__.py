@@ -1,5 +1,6 @@
 """A made-up Chinese shop: product documents from hand-written vocabularies, the same for the same seed."""
 
+from sample_catalogue.analyzers import best_analyzer
 from sample_catalogue.changes import BadDocument, Change, ChangeKind, bad_documents, mutate
 from sample_catalogue.clicks import DEFAULT_QUERIES, click_log
 from sample_catalogue.generate import DEFAULT_COUNT, DEFAULT_SEED, generate
@@ -22,6 +23,7 @@ __all__ = [
     "Product",
     "apply_changes",
     "bad_documents",
+    "best_analyzer",
     "click_log",
     "generate",
     "index_definition",
