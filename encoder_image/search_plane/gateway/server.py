@@ -25,6 +25,7 @@ from search_plane.gateway.asking import described, read
 from search_plane.gateway.faults import BadQuery, Unavailable
 from search_plane.gateway.hooks import NoReranker, turned_away
 from search_plane.gateway.metrics import GatewayMetrics
+from search_plane.gateway.page.routes import add_page
 from search_plane.gateway.search import Means, search
 from search_plane.gateway.serving import ReleasePath
 from search_plane.gateway.settings import Settings
@@ -80,6 +81,7 @@ def create_app(settings: Settings, leaving: Leaving | None = None) -> FastAPI:
     _add_problems(app, metrics)
     _add_search(app, state)
     _add_probes(app, state)
+    add_page(app)
     return app
 
 
