@@ -46,7 +46,7 @@ def read(parameters: Iterable[tuple[str, str]], headers: Mapping[str, str]) -> A
         filters=_filters(given, brands),
         facets=_flag(given, "facets"),
         highlight=_flag(given, "highlight"),
-        rerank=_flag(given, "rerank"),
+        rerank=_flag(given, "rerank") if "rerank" in given else None,
         key=_key(given, headers),
     )
 
@@ -162,7 +162,11 @@ def described() -> list[dict[str, Any]]:
         _parameter("in_stock", "Only products whose stock is above 0 now.", flag, example=True),
         _parameter("facets", "Whether to count brands, categories, prices and stock.", flag, example=True),
         _parameter("highlight", "Whether to mark the words in titles.", flag, example=True),
-        _parameter("rerank", "Whether to have the first hits ordered anew, where there is room.", flag),
+        _parameter(
+            "rerank",
+            "Whether to have the first hits ordered anew, where there is room. Without it as the user's cohort has it.",
+            {"type": "boolean"},
+        ),
         _parameter("user", f"A user's key, {hashed} Better as the header {USER_HEADER}.", key),
         _parameter("session", f"A session's key, {hashed} Better as the header {SESSION_HEADER}.", key),
         _parameter(USER_HEADER, f"A user's key, {hashed}", key, where="header"),

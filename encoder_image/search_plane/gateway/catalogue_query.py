@@ -19,6 +19,9 @@ WHOLE_BOOST: Final = 4.0
 SAME_MEANING_BOOST: Final = 0.8
 BRAND_BOOST: Final = 6.0
 PRICE_SHARE: Final = 0.25
+# What is left of the score of a product that names a longer model than the one that is asked for.
+OTHER_MODEL_SHARE: Final = 0.4
+SPELLING_BOOST: Final = 3.0
 # Of more than two words at least half: a long sentence has words that say nothing.
 _MATCHING: Final = "2<50%"
 # One letter of four, two of nine; the first letter is rarely wrong, and so few terms are tried.
@@ -148,9 +151,21 @@ def _words(understood: Understood, fields: IndexFields, restrictions: list[Claus
         "must": [{"bool": {"should": wordings, "minimum_should_match": 1}}],
         "filter": restrictions,
     }
-    if unwanted := [_phrase(word, fields, 1.0) for word in understood.excluded]:
+    unwanted = [_phrase(word, fields, 1.0) for word in understood.excluded]
+    if understood.excluded_brands:
+        unwanted.append(brand_clause(understood.excluded_brands, fields))
+    if unwanted:
         query["must_not"] = unwanted
-    return {"bool": query}
+    if not understood.other_models:
+        return {"bool": query}
+    others = [_phrase(model, fields, 1.0) for model in understood.other_models]
+    return {
+        "boosting": {
+            "positive": {"bool": query},
+            "negative": {"bool": {"should": others}},
+            "negative_boost": OTHER_MODEL_SHARE,
+        }
+    }
 
 
 def _wordings(understood: Understood, fields: IndexFields) -> list[Clause]:
@@ -196,6 +211,10 @@ def _wordings(understood: Understood, fields: IndexFields) -> list[Clause]:
     if understood.brands:
         named = brand_clause(understood.brands, fields)
         wordings.append({"constant_score": {"filter": named, "boost": BRAND_BOOST}})
+    if understood.brand_spellings:
+        # Makers of accessories name the brand in the title only.
+        named = {"bool": {"should": [_phrase(one, fields, 1.0) for one in understood.brand_spellings]}}
+        wordings.append({"constant_score": {"filter": named, "boost": SPELLING_BOOST}})
     return wordings
 
 

@@ -8,7 +8,6 @@ from search_plane.gateway.catalogue_answers import Document
 from search_plane.gateway.catalogue_query import marks_search
 from search_plane.gateway.collection import Neighbour
 from search_plane.gateway.faults import Unavailable
-from search_plane.gateway.hooks import with_stored
 from search_plane.gateway.join import Candidate, Joined, merge
 from search_plane.gateway.sides import Asking, Found, Wanted
 
@@ -89,12 +88,12 @@ async def _with_stored(
     unjudged = [Neighbour(one.id, one.score) for one in candidates if one.id not in documents]
     try:
         found = await asking.path.guards.milvus.call(
-            lambda: with_stored(asking.path.vectors, unjudged, asking.until), judge_latency=False
+            lambda: asking.path.vectors.with_stored(unjudged, asking.until), judge_latency=False
         )
     except Unavailable as fault:
         asking.metrics.failed(fault)
         return list(candidates)
-    stored = {one.id: getattr(one, "stored", None) for one in found}
+    stored = {one.id: one.stored for one in found}
     return [one._replace(stored=stored.get(one.id)) for one in candidates]
 
 

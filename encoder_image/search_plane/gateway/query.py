@@ -30,7 +30,7 @@ class Asked:
     filters: Filters = NO_FILTERS
     facets: bool = False
     highlight: bool = False
-    rerank: bool = False
+    rerank: bool | None = None
     key: str = ""
 
 
@@ -48,7 +48,7 @@ class Query:
     filters: Filters = NO_FILTERS
     facets: bool = False
     highlight: bool = False
-    rerank: bool = False
+    rerank: bool | None = None
     key: str = ""
 
     @property

@@ -22,17 +22,20 @@ from starlette.exceptions import HTTPException
 from search_plane.gateway.answer import ANSWER_EXAMPLE, Answer, Problem, Readiness
 from search_plane.gateway.asgi import AroundRequests, Leaving, request_id
 from search_plane.gateway.asking import described, read
+from search_plane.gateway.candidates import turned_away
 from search_plane.gateway.faults import BadQuery, Unavailable
-from search_plane.gateway.hooks import NoReranker, turned_away
 from search_plane.gateway.metrics import GatewayMetrics
 from search_plane.gateway.page.routes import add_page
+from search_plane.gateway.reranking import PolicyReranker
 from search_plane.gateway.search import Means, search
+from search_plane.gateway.search_log_sinks import LogSettings, search_log
 from search_plane.gateway.serving import ReleasePath
 from search_plane.gateway.settings import Settings
 from search_plane.gateway.sides import Patience
 from search_plane.gateway.switch import ReleaseSwitch
 from search_plane.gateway.traffic import Traffic
 from search_plane.release.gateway_state import GatewayState
+from search_plane.release.record import CatalogueTarget
 from search_plane.tracing import TELEMETRY, Traced, TraceIds, export_spans
 
 log = logging.getLogger(__name__)
@@ -61,11 +64,13 @@ def _json(content: BaseModel, status: int = 200, headers: dict[str, str] | None 
     return Response(content.model_dump_json(), status, headers, media_type="application/json")
 
 
-def create_app(settings: Settings, leaving: Leaving | None = None) -> FastAPI:
+def create_app(
+    settings: Settings, leaving: Leaving | None = None, log_settings: LogSettings | None = None
+) -> FastAPI:
     """The application. `leaving.draining` turns /readyz to 503 and closes kept connections."""
     leaving = leaving or Leaving()
     metrics = GatewayMetrics()
-    state = _State(settings, metrics, leaving)
+    state = _State(settings, metrics, leaving, log_settings or LogSettings())
     app = FastAPI(
         title="Semantic product search",
         version="0.1.0",
@@ -80,6 +85,7 @@ def create_app(settings: Settings, leaving: Leaving | None = None) -> FastAPI:
     app.add_middleware(Traced)
     _add_problems(app, metrics)
     _add_search(app, state)
+    add_clicks(app, state.search_log)
     _add_probes(app, state)
     add_page(app)
     return app
@@ -88,11 +94,17 @@ def create_app(settings: Settings, leaving: Leaving | None = None) -> FastAPI:
 class _State:
     """What the routes share: the switch and the task that follows the release file."""
 
-    def __init__(self, settings: Settings, metrics: GatewayMetrics, leaving: Leaving) -> None:
+    def __init__(
+        self, settings: Settings, metrics: GatewayMetrics, leaving: Leaving, log_settings: LogSettings
+    ) -> None:
         self.settings = settings
         self.metrics = metrics
         self.leaving = leaving
         self.traffic = Traffic()
+        self.reranker = PolicyReranker(
+            lambda: self.switch.policy_file.latest.policy.reranker, metrics.reranking
+        )
+        self.search_log = search_log(log_settings, self._catalogue, metrics.registry)
         self.means = Means(
             Patience(
                 settings.total_timeout_ms / 1000,
@@ -101,7 +113,7 @@ class _State:
             ),
             metrics,
             lambda: self.switch.policy_file.latest,
-            NoReranker(),
+            self.reranker,
         )
         self._switch: ReleaseSwitch | None = None
         self._following: asyncio.Task[None] | None = None
@@ -111,13 +123,22 @@ class _State:
         """Follows the release file while the server runs."""
         self._switch = ReleaseSwitch(self.settings, self.metrics)
         self._following = asyncio.create_task(self._switch.follow())
+        logging_searches = asyncio.create_task(self.search_log.run())
         try:
             yield
         finally:
-            self._following.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._following
+            for task in (self._following, logging_searches):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
             await self._switch.close()
+            await self.search_log.close()
+            await self.reranker.close()
+
+    def _catalogue(self) -> CatalogueTarget | None:
+        """The catalogue in use, None without a release."""
+        current = self.switch.current
+        return current.snapshot.catalogue if current else None
 
     @property
     def alive(self) -> bool:
@@ -184,6 +205,20 @@ def _add_search(app: FastAPI, state: _State) -> None:
             state.traffic.failed(answer.release)
         elif outcome.release_asked:
             state.traffic.answered(answer.release, answer.timings_ms.total, answer.total)
+        query = outcome.query
+        state.search_log.exposure(
+            answer,
+            query.key or None,
+            search_id=answer.search_id,
+            mode=answer.mode,
+            # What the caller chose the arm did not decide.
+            assignment=outcome.assignment if query.mode is None else None,
+            offset=query.offset,
+            filtered=bool(query.filters),
+            reranked=answer.reranked,
+            cohort=outcome.cohort,
+            policy=answer.policy,
+        )
         return _json(answer)
 
     @app.get("/release", response_model=GatewayState, summary="The release in use, the next, and its traffic")
@@ -206,6 +241,7 @@ def _add_probes(app: FastAPI, state: _State) -> None:
     @app.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:
         state.readiness()
+        state.switch.show_breakers()
         return Response(state.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
 
@@ -277,19 +313,28 @@ def log_as_json() -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
 
 
+def _wrong_environment(error: ValidationError, prefix: str) -> int:
+    for wrong in error.errors(include_url=False, include_input=False):
+        name = prefix + str(wrong["loc"][0] if wrong["loc"] else "").upper()
+        log.error("environment variable %s: %s", name, wrong["msg"])
+    return 2
+
+
 def main() -> int:
     """Runs the gateway until it is told to stop. Exit code 0, or 2 when its environment is wrong."""
     log_as_json()
     try:
         settings = Settings.from_environment(os.environ)
     except ValidationError as error:
-        for wrong in error.errors(include_url=False, include_input=False):
-            log.error("environment variable %s: %s", str(wrong["loc"][0]).upper(), wrong["msg"])
-        return 2
+        return _wrong_environment(error, "")
+    try:
+        log_settings = LogSettings.from_environment(os.environ)
+    except ValidationError as error:
+        return _wrong_environment(error, "SEARCH_LOG_")
     export_spans("gateway", os.environ)
     leaving = Leaving()
     config = uvicorn.Config(
-        create_app(settings, leaving),
+        create_app(settings, leaving, log_settings),
         host=settings.host,
         port=settings.port,
         loop="uvloop",
