@@ -4,28 +4,25 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
 import sys
-import time
 from collections.abc import AsyncIterator
-from types import FrameType
-from typing import Any
 
 import uvicorn
 from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pythonjsonlogger.json import JsonFormatter
-from starlette.exceptions import HTTPException
 
-from search_plane.gateway.answer import ANSWER_EXAMPLE, Answer, Problem, Readiness
+from search_plane.gateway.answer import ANSWER_EXAMPLE, Answer, Readiness
 from search_plane.gateway.asgi import AroundRequests, Leaving, request_id
 from search_plane.gateway.asking import described, read
 from search_plane.gateway.candidates import turned_away
+from search_plane.gateway.clicks import add_clicks
+from search_plane.gateway.draining import DrainingServer
 from search_plane.gateway.faults import BadQuery, Unavailable
 from search_plane.gateway.metrics import GatewayMetrics
 from search_plane.gateway.page.routes import add_page
+from search_plane.gateway.problems import PROBLEMS, add_problems, as_json
 from search_plane.gateway.reranking import PolicyReranker
 from search_plane.gateway.search import Means, search
 from search_plane.gateway.search_log_sinks import LogSettings, search_log
@@ -39,29 +36,6 @@ from search_plane.release.record import CatalogueTarget
 from search_plane.tracing import TELEMETRY, Traced, TraceIds, export_spans
 
 log = logging.getLogger(__name__)
-
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    400: {
-        "model": Problem,
-        "description": "A bad parameter; `field` names it, `error` says what to send instead.",
-        "content": {
-            "application/json": {"example": {"error": "k must be between 1 and 100, it is 0", "field": "k"}}
-        },
-    },
-    503: {
-        "model": Problem,
-        "description": "No release yet, or neither its encoder and Milvus nor the catalogue answer. See `Retry-After`.",
-        "content": {
-            "application/json": {
-                "example": {"error": "the encoder did not answer in time", "field": "encoder"}
-            }
-        },
-    },
-}
-
-
-def _json(content: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(content.model_dump_json(), status, headers, media_type="application/json")
 
 
 def create_app(
@@ -83,7 +57,7 @@ def create_app(
     app.add_middleware(AroundRequests, metrics=metrics, leaving=leaving)
     # Outermost: the last that is added.
     app.add_middleware(Traced)
-    _add_problems(app, metrics)
+    add_problems(app, metrics)
     _add_search(app, state)
     add_clicks(app, state.search_log)
     _add_probes(app, state)
@@ -182,7 +156,7 @@ def _add_search(app: FastAPI, state: _State) -> None:
     @app.get(
         "/search",
         response_model=Answer,
-        responses={200: {"content": {"application/json": {"example": ANSWER_EXAMPLE}}}, **_PROBLEMS},
+        responses={200: {"content": {"application/json": {"example": ANSWER_EXAMPLE}}}, **PROBLEMS},
         summary="Search products by meaning and words",
         openapi_extra={"parameters": described()},
     )
@@ -219,11 +193,11 @@ def _add_search(app: FastAPI, state: _State) -> None:
             cohort=outcome.cohort,
             policy=answer.policy,
         )
-        return _json(answer)
+        return as_json(answer)
 
     @app.get("/release", response_model=GatewayState, summary="The release in use, the next, and its traffic")
     async def release_state() -> Response:
-        return _json(state.switch.state(state.leaving.draining, state.traffic.window()))
+        return as_json(state.switch.state(state.leaving.draining, state.traffic.window()))
 
 
 def _add_probes(app: FastAPI, state: _State) -> None:
@@ -236,71 +210,13 @@ def _add_probes(app: FastAPI, state: _State) -> None:
     @app.get("/readyz", response_model=Readiness, responses={503: {"model": Readiness}}, summary="Readiness")
     async def readyz() -> Response:
         readiness = state.readiness()
-        return _json(readiness, 200 if readiness.ready else 503)
+        return as_json(readiness, 200 if readiness.ready else 503)
 
     @app.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:
         state.readiness()
         state.switch.show_breakers()
         return Response(state.metrics.text(), media_type=CONTENT_TYPE_LATEST)
-
-
-def _add_problems(app: FastAPI, metrics: GatewayMetrics) -> None:
-    @app.exception_handler(BadQuery)
-    async def bad_query(_request: Request, error: BadQuery) -> Response:
-        return _json(Problem(error=str(error), field=error.field), 400)
-
-    @app.exception_handler(RequestValidationError)
-    async def bad_parameter(_request: Request, error: RequestValidationError) -> Response:
-        first = error.errors()[0]
-        field = str(first["loc"][-1])
-        return _json(Problem(error=f"{field}: {first['msg']}", field=field), 400)
-
-    @app.exception_handler(Unavailable)
-    async def unavailable(_request: Request, fault: Unavailable) -> Response:
-        metrics.failed(fault)
-        log.warning(
-            "no answer: %s",
-            fault,
-            extra={"part": fault.dependency, "reason": fault.reason, "request_id": request_id.get()},
-        )
-        return _json(
-            Problem(error=str(fault), field=fault.dependency), 503, {"Retry-After": str(fault.retry_after)}
-        )
-
-    @app.exception_handler(HTTPException)
-    async def no_such_route(_request: Request, error: HTTPException) -> Response:
-        return _json(Problem(error=str(error.detail), field="path"), error.status_code)
-
-    @app.exception_handler(Exception)
-    async def unexpected(_request: Request, _error: Exception) -> Response:
-        # The cause goes to the log (the server writes it), never to the caller.
-        return _json(Problem(error="the gateway failed to answer", field="gateway"), 500)
-
-
-class DrainingServer(uvicorn.Server):
-    """Ends in order on SIGTERM: says so on /readyz and serves on, finishes what is in flight, returns.
-
-    SIGINT, or a second signal, skips the first part.
-    """
-
-    def __init__(self, config: uvicorn.Config, leaving: Leaving, drain_seconds: float) -> None:
-        super().__init__(config)
-        self._leaving = leaving
-        self._drain_seconds = drain_seconds
-        self._leave_at: float | None = None
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Signal handler. The parent's would end the process by the signal instead of exit code 0."""
-        if sig == signal.SIGINT or self._leaving.draining:
-            self.should_exit = True
-        self._leaving.draining = True
-        self._leave_at = time.monotonic() + self._drain_seconds
-
-    async def on_tick(self, counter: int) -> bool:
-        """Whether to stop now; called ten times a second."""
-        left = self._leave_at is not None and time.monotonic() >= self._leave_at
-        return await super().on_tick(counter) or left
 
 
 def log_as_json() -> None:
