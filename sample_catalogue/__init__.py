@@ -5,7 +5,7 @@ from sample_catalogue.changes import BadDocument, Change, ChangeKind, bad_docume
 from sample_catalogue.clicks import DEFAULT_QUERIES, click_log
 from sample_catalogue.generate import DEFAULT_COUNT, DEFAULT_SEED, generate
 from sample_catalogue.index import apply_changes, index_definition, load
-from sample_catalogue.judging import JUDGED_QUERIES, JudgedQuery, judgements
+from sample_catalogue.judging import JUDGED_QUERIES, QUERY_CLASSES, JudgedQuery, judgements
 from sample_catalogue.product import Document, Labels, PriceBand, Product
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "DEFAULT_QUERIES",
     "DEFAULT_SEED",
     "JUDGED_QUERIES",
+    "QUERY_CLASSES",
     "BadDocument",
     "Change",
     "ChangeKind",

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from search_plane.gateway.answer import Hit
 from search_plane.gateway.catalogue_answers import Document
 from search_plane.gateway.catalogue_query import marks_search
 from search_plane.gateway.collection import Neighbour
@@ -18,7 +19,10 @@ JOIN_AFTER_LATE = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Which hits are wanted: `reach` of them in all, of which those from `first` to `last` are shown."""
+    """Which hits are wanted: `reach` of them in all, of which those from `first` to `last` are shown.
+
+    `highlight`: their words are marked on the way; see `mark` for hits that are ordered anew first.
+    """
 
     reach: int
     first: int
@@ -101,6 +105,16 @@ async def _documents(asking: Asking, ids: list[str], until: float) -> dict[str, 
     return await asking.path.guards.elasticsearch.call(
         lambda: asking.path.catalogue.documents(ids, until), judge_latency=False
     )
+
+
+async def mark(asking: Asking, wanted: Wanted, page: Sequence[Hit]) -> list[str]:
+    """Marks the words in the titles of a page's hits; `highlight` where that could not be had."""
+    marks = await _marks(asking, wanted, [hit.id for hit in page], asking.until) if page else {}
+    if marks is None:
+        return ["highlight"]
+    for hit in page:
+        hit.highlight = marks.get(hit.id)
+    return []
 
 
 async def _marks(asking: Asking, wanted: Wanted, ids: list[str], until: float) -> dict[str, str] | None:

@@ -5,12 +5,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from time import perf_counter
 
+from pydantic import JsonValue
+
 from search_plane.gateway.answer import Answer, Corrected, Facets, Hit, Path, Timings, UnderstoodQuery
 from search_plane.gateway.candidates import depth_for, find
 from search_plane.gateway.experiment import Assignment, assigned, in_cohort
-from search_plane.gateway.joining import Shown, join
+from search_plane.gateway.filters import number
+from search_plane.gateway.joining import Shown, join, mark
 from search_plane.gateway.metrics import GatewayMetrics
 from search_plane.gateway.policy_file import Rules
+from search_plane.gateway.preference import POOL, Seen, preferred, prefers
 from search_plane.gateway.query import Asked, Query, checked_query
 from search_plane.gateway.reranking import PolicyReranker, reordered
 from search_plane.gateway.serving import ReleasePath
@@ -61,18 +65,23 @@ async def search(path: ReleasePath, asked: Asked, means: Means, search_id: str =
     assignment = _assignment(query, rules)
     arm = assignment.arm if assignment else None
     rerank = means.reranker.wanted(query.rerank, query.key or None)
-    reach = _reach(path, query, rules, rerank)
+    reach = _reach(path, query, understood, rules, rerank)
     wanted = _wanted(path, query, understood, arm, rules, reach)
     asking = Asking(path, means.metrics, means.patience, until)
     found, cached = await _candidates(asking, wanted)
 
     join_started = perf_counter()
-    shown = Shown(reach, query.offset, query.wanted, query.highlight)
+    anew = rerank or prefers(understood)
+    shown = Shown(reach, query.offset, query.wanted, query.highlight and not anew)
     joined, missing = await join(asking, wanted, found, shown)
     joining = milliseconds_since(join_started)
+    _prefer(joined.hits, understood)
     rerank_started = perf_counter()
     ranked = await _reranked(query, rules, means.reranker, joined.hits, until) if rerank else None
+    reranking = milliseconds_since(rerank_started) if ranked else 0.0
     hits = (ranked or joined.hits)[query.offset : query.wanted]
+    if query.highlight and anew:
+        missing += await mark(asking, wanted, hits)
 
     timings = Timings.model_construct(
         understand=understanding,
@@ -80,7 +89,7 @@ async def search(path: ReleasePath, asked: Asked, means: Means, search_id: str =
         vector=found.vector,
         keyword=found.keyword,
         join=joining,
-        rerank=milliseconds_since(rerank_started) if ranked else 0.0,
+        rerank=reranking,
         total=milliseconds_since(started),
     )
     degraded = list(dict.fromkeys((*found.degraded, *missing)))
@@ -152,12 +161,28 @@ def _cohort(query: Query, rules: Rules) -> bool | None:
     return in_cohort(query.key, policy) if policy is not None and query.key else None
 
 
-def _reach(path: ReleasePath, query: Query, rules: Rules, rerank: bool) -> int:
+def _reach(path: ReleasePath, query: Query, understood: Understood, rules: Rules, rerank: bool) -> int:
     """How many products the answer is chosen from: to the page's end, or as many as are ordered anew."""
-    policy = rules.policy.reranker
-    if not rerank or policy is None:
-        return query.wanted
-    return max(query.wanted, min(policy.candidates, path.snapshot.top_k))
+    reach = query.wanted
+    if prefers(understood):
+        reach = max(reach, POOL)
+    if rerank and rules.policy.reranker is not None:
+        reach = max(reach, rules.policy.reranker.candidates)
+    return max(query.wanted, min(reach, path.snapshot.top_k))
+
+
+def _prefer(hits: list[Hit], understood: Understood) -> None:
+    """Orders the hits anew by what the query says beside its words, and their ranks with them."""
+    if not prefers(understood):
+        return
+    seen = [Seen(_text(hit.title), _text(hit.category), number(hit.price)) for hit in hits]
+    hits[:] = [hits[place] for place in preferred(seen, understood)]
+    for rank, hit in enumerate(hits, 1):
+        hit.rank = rank
+
+
+def _text(value: JsonValue) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 async def _reranked(

@@ -1,7 +1,10 @@
 """Within what a query's hits must lie: the caller's filters and what the query itself rules in or out. Pure."""
 
+import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 from pydantic import JsonValue
@@ -15,15 +18,20 @@ from search_plane.understanding.understood import Understood
 
 @dataclass(frozen=True, slots=True)
 class Within:
-    """`excluded` are words that neither title nor category of a hit holds, `excluded_brands` brands that it is not of."""
+    """`excluded` are words that neither title nor category of a hit holds, `excluded_brands` values of its brand.
+
+    With `fitting` its title holds one of these names, or its brand is one of `fitting_brands`.
+    """
 
     filters: Filters = NO_FILTERS
     excluded: tuple[str, ...] = ()
     excluded_brands: tuple[str, ...] = ()
+    fitting: tuple[str, ...] = ()
+    fitting_brands: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether anything is restricted."""
-        return bool(self.filters) or bool(self.excluded) or bool(self.excluded_brands)
+        return self != EVERYTHING
 
     def milvus(self, stored: bool) -> str:
         """A boolean expression on what the collection stores; "" restricts nothing. The join sees to the rest."""
@@ -38,23 +46,51 @@ class Within:
         """Whether a product may be a hit, as the document has it."""
         if not self.filters.lets_through(document, fields, stock_known):
             return False
-        if self.excluded_brands and set(self.excluded_brands) & set(
-            texts(field_value(document, fields.brand))
+        brands = frozenset(texts(field_value(document, fields.brand)))
+        if not brands.isdisjoint(self.excluded_brands):
+            return False
+        if not self.excluded and not self.fitting:
+            return True
+        title = _folded(str(field_value(document, fields.title)))
+        if (
+            self.fitting
+            and brands.isdisjoint(self.fitting_brands)
+            and not any(_says(title, name) for name in self.fitting)
         ):
             return False
-        if not self.excluded:
-            return True
-        told = f"{field_value(document, fields.title)} {field_value(document, fields.category)}".casefold()
-        return not any(word.casefold() in told for word in self.excluded)
+        told = f"{title} {_folded(str(field_value(document, fields.category)))}"
+        return not any(_says(told, word) for word in self.excluded)
 
 
 EVERYTHING: Final = Within()
 
 
 def within(filters: Filters, understood: Understood) -> Within:
-    """What the query says for certain, a brand or a bound of the price, is a filter where the caller chose none."""
-    if understood.brand_certain and understood.brands and not filters.brands:
+    """A brand that the query names for certain is a filter, and so are sums of money, unless the caller chose others."""
+    fitting = understood.fitting if understood.brands and not filters.brands else ()
+    if understood.brand_certain and understood.brands and not filters.brands and not fitting:
         filters = replace(filters, brands=tuple(sorted(set(understood.brands))))
     if filters.price_min is None and filters.price_max is None:
         filters = replace(filters, price_min=understood.price_min, price_max=understood.price_max)
-    return Within(filters or NO_FILTERS, understood.excluded, understood.excluded_brands)
+    return Within(
+        filters,
+        understood.excluded,
+        understood.excluded_brands,
+        fitting,
+        understood.brands if fitting else (),
+    )
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).casefold()
+
+
+def _says(told: str, word: str) -> bool:
+    """Whether a folded text holds the word: Chinese anywhere, Latin only in one piece (mi is not in mini)."""
+    word = word.casefold()
+    return word in told and (not word.isascii() or _in_one_piece(word).search(told) is not None)
+
+
+@lru_cache(maxsize=1024)
+def _in_one_piece(word: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<![a-z0-9]){re.escape(word)}(?![a-z0-9])")

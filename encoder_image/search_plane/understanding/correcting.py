@@ -143,7 +143,7 @@ def _stands(pair: str, nearest: str, joined: str, lexicon: Lexicon) -> bool:
 def _told(change: _Change, lexicon: Lexicon) -> Correction:
     """Of a longer run only the pair that holds the slip; of a brand the whole name."""
     written, meant = change.written, change.meant
-    if meant in lexicon.spellings or len(written) != len(meant):
+    if meant in lexicon.spellings or len(written) != len(meant) or written.isascii():
         return Correction(written, meant)
     while len(written) > _SHORT and written[-1] == meant[-1]:
         written, meant = written[:-1], meant[:-1]

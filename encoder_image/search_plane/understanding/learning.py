@@ -47,9 +47,10 @@ def lexicon_of(pairs: Mapping[tuple[str, str], int], sample: Iterable[Title]) ->
     # A category's own name counts as one of its titles.
     named = [Title(folded(category), "", category) for category in in_category]
     chances, concentrated = _places([*named, *titles])
-    senses = senses_of(titles, index, spellings, of_brand, series_in_titles(titles))
+    series = series_in_titles(titles)
+    senses = senses_of(titles, index, spellings, of_brand, series)
     brands = {
-        value: _brand(value, names[value], of_brand[value], senses[value])
+        value: _brand(value, names[value], of_brand[value], senses[value], series)
         for value in of_brand
         if names[value]
     }
@@ -70,7 +71,13 @@ def lexicon_of(pairs: Mapping[tuple[str, str], int], sample: Iterable[Title]) ->
     )
 
 
-def _brand(value: str, names: tuple[str, ...], categories: Mapping[str, int], senses: Senses) -> Brand:
+def _brand(
+    value: str,
+    names: tuple[str, ...],
+    categories: Mapping[str, int],
+    senses: Senses,
+    series: Mapping[str, str],
+) -> Brand:
     common = bool(senses.other) or all(name.isdigit() for name in names)
     return Brand(
         value=value,
@@ -79,6 +86,7 @@ def _brand(value: str, names: tuple[str, ...], categories: Mapping[str, int], se
         categories=categories,
         other_senses=senses.other,
         fitted=senses.fitted,
+        series=tuple(name for name, brand in series.items() if brand == value and name not in names),
         own=senses.own,
         beside=senses.beside() if common else {},
         common_word=common,

@@ -16,9 +16,9 @@ class Brand:
 
     `spellings` are folded, the shortest first. `categories`: its products by category. `other_senses`: sampled titles
     by category in which its name is another thing's (小米 in millet). `fitted`: sampled titles of other brands, by
-    category, that fit it (适用小米); `own`: its own sampled titles by category. Of a name that is a `common_word` too,
-    `beside` says, by what stands right before or after the name, how much likelier the brand is meant (a logarithm,
-    negative for the other thing).
+    category, that fit it (适用小米); `series`: names of its models that these say instead (红米); `own`: its own
+    sampled titles by category. Of a name that is a `common_word` too, `beside` says, by what stands right before or
+    after the name, how much likelier the brand is meant (a logarithm, negative for the other thing).
     """
 
     value: str
@@ -27,6 +27,7 @@ class Brand:
     categories: Counts = field(default_factory=dict)
     other_senses: Counts = field(default_factory=dict)
     fitted: Counts = field(default_factory=dict)
+    series: tuple[str, ...] = ()
     own: Counts = field(default_factory=dict)
     beside: Chances = field(default_factory=dict)
     common_word: bool = False

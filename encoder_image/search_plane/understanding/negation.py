@@ -17,6 +17,9 @@ _BARE: Final = re.compile(r"(?:(?<=^)|(?<=[\s,的]))(?P<not>非|无)(?P<what>[^\
 _LONGEST: Final = 8
 _MOST: Final = 4
 _SHORT: Final = 2
+# 鸡肉味 and 儿童款 are said of what titles call 鸡肉 and 儿童.
+_SORTS: Final = ("款", "味", "型", "类", "系列")
+_SORT: Final = re.compile(rf"^(?:{'|'.join(_SORTS)})(?=的|\s|$)")
 _TOO_DEAR: Final = re.compile(r"^(?:太|很|特别)?贵")
 _DEGREE: Final = re.compile(r"^(?:太|很|那么|特别)")
 
@@ -66,7 +69,7 @@ def _next(text: str, lexicon: Lexicon) -> tuple[str, str, bool] | None:
             word = _word(what, lexicon, pattern is _BARE)
             if word is None:
                 continue
-            after = what[len(word) :] + after
+            after = _SORT.sub("", what[len(word) :]) + after
             if free_of := _free_of(word, lexicon):
                 return f"{before}{free_of}{after}", word, True
             if is_han(word[0]) and len(word) < _SHORT:
@@ -109,4 +112,16 @@ def _word(what: str, lexicon: Lexicon, known_only: bool) -> str | None:
         return phrase[: max(cuts)[1]]
     if known_only and not lexicon.knows(phrase):
         return None
-    return phrase if len(phrase) <= _LONGEST else None
+    return _without_sort(phrase, lexicon) if len(phrase) <= _LONGEST else None
+
+
+def _without_sort(phrase: str, lexicon: Lexicon) -> str:
+    for sort in _SORTS:
+        plain = phrase.removesuffix(sort)
+        if (
+            plain != phrase
+            and len(plain) >= _SHORT
+            and lexicon.words.get(plain, 0) > lexicon.words.get(phrase, 0)
+        ):
+            return plain
+    return phrase

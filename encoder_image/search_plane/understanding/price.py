@@ -7,13 +7,19 @@ from typing import Final, Literal
 _LOW: Final = re.compile(
     "便宜|实惠|平价|性价比|白菜价|划算|物美价廉|特价|省钱|不贵|低价|廉价|超值|经济型|亏本|清仓|学生党|(?<![一二两三四五六七八九十千])百元以内|不要太贵|别太贵"
 )
-_HIGH: Final = re.compile("高端|土豪|旗舰(?!店)|奢华|奢侈|顶配|轻奢|尊享|不差钱|高档|豪华|顶级|大师级|不便宜")
+_HIGH: Final = re.compile(
+    "高端|土豪|旗舰(?!店)|奢华|奢侈|(?<![不太别很])贵(?:一点|点|一些|些)|顶配|轻奢|尊享|不差钱|高档|豪华|顶级|大师级|不便宜"
+)
 _DIGITS: Final = {character: value for value, character in enumerate("零一二三四五六七八九")} | {"两": 2}
 _STEPS: Final = {"十": 10, "百": 100, "千": 1000, "万": 10_000}
 _SUM: Final = r"(?P<{0}>\d{{1,7}}(?:\.\d{{1,2}})?[千万k]?|[一二两三四五六七八九十百千万]{{1,8}})"
 _MONEY: Final = r"(?:元|块钱|块|rmb)"
 _RANGE: Final = re.compile(
     rf"{_SUM.format('low')}\s?{_MONEY}?\s?(?:-|~|到|至)\s?{_SUM.format('high')}\s?{_MONEY}(?:之间|左右|的)?"
+)
+# Of two round sums that stand before a thing or end the text no currency is needed: 2000到3000的手机.
+_BARE_RANGE: Final = re.compile(
+    r"(?<![\d.a-z])(?P<low>[1-9]\d{0,4}0)\s?(?:-|~|到|至)\s?(?P<high>[1-9]\d{0,4}0)(?=的|左右|之间|$)(?:左右|之间)?的?"
 )
 _AT_MOST_BEFORE: Final = re.compile(
     rf"(?:不超过|(?<!不)低于|不到|少于|最多)\s?{_SUM.format('sum')}\s?{_MONEY}(?:的)?"
@@ -48,7 +54,17 @@ def price_in(text: str) -> Price:
     word: Literal["low", "high"] | None = "low" if _LOW.search(text) else None
     if _HIGH.search(text):
         word = "high" if word is None else None
-    for pattern in (_RANGE, _AT_LEAST_BEFORE, _AT_MOST_BEFORE, _AT_MOST, _AT_LEAST, _ABOUT, _BARE, _ORDER):
+    for pattern in (
+        _RANGE,
+        _BARE_RANGE,
+        _AT_LEAST_BEFORE,
+        _AT_MOST_BEFORE,
+        _AT_MOST,
+        _AT_LEAST,
+        _ABOUT,
+        _BARE,
+        _ORDER,
+    ):
         match = pattern.search(text)
         if match is None:
             continue
@@ -62,7 +78,7 @@ def price_in(text: str) -> Price:
 
 
 def _bounds(pattern: re.Pattern[str], match: re.Match[str]) -> tuple[float | None, float | None] | None:
-    if pattern is _RANGE:
+    if pattern in (_RANGE, _BARE_RANGE):
         low, high = _amount(match["low"]), _amount(match["high"])
         return (low, high) if low is not None and high is not None and low <= high else None
     amount = _amount(match["sum"])

@@ -23,6 +23,8 @@ _SURE: Final = 1.0
 _UNLIKELY: Final = -0.5
 # Below this share of its own among the titles that name the brand, its name is said of what fits it.
 _OWN_SHARE: Final = 0.4
+# Below this share others make as much for the brand's phones that it may be theirs too.
+_FITTING_SHARE: Final = 0.8
 _FITTED: Final = 2
 _DOUBT: Final = 5e-4
 _MOSTLY: Final = 0.7
@@ -39,12 +41,16 @@ class Sureness(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class NamedBrands:
-    """Values of the brand field that a query names, whether only these may be hits, and where their names stand."""
+    """Values of the brand field that a query names, whether only these may be hits, and where their names stand.
+
+    `fitting`: where a brand is named as that of the phone which an accessory fits, all names by which titles say so.
+    """
 
     values: tuple[str, ...] = ()
     certain: bool = False
     spellings: tuple[str, ...] = ()
     spans: tuple[tuple[int, int], ...] = ()
+    fitting: tuple[str, ...] = ()
 
 
 def brands_in(text: str, lexicon: Lexicon) -> NamedBrands:
@@ -68,7 +74,22 @@ def brands_in(text: str, lexicon: Lexicon) -> NamedBrands:
     certain = bool(chosen) and all(values[value] is Sureness.CERTAIN for value in chosen)
     spellings = dict.fromkeys(spelling for value in chosen for spelling in lexicon.brands[value].spellings)
     named_at = dict.fromkeys(span for span, value in spans if value in chosen)
-    return NamedBrands(chosen, certain, tuple(spellings)[:_MOST_SPELLINGS], tuple(named_at))
+    fitting: dict[str, None] = {}
+    if chosen and all(
+        _own_share(text, found, lexicon.brands[value], telling, lexicon) < _FITTING_SHARE
+        for found in named
+        for value in lexicon.spellings[found.spelling]
+        if value in chosen
+    ):
+        series = (name for value in chosen for name in lexicon.brands[value].series)
+        fitting = dict.fromkeys((*spellings, *series))
+    return NamedBrands(
+        chosen,
+        certain,
+        tuple(spellings)[:_MOST_SPELLINGS],
+        tuple(named_at),
+        tuple(fitting)[:_MOST_SPELLINGS],
+    )
 
 
 def _is_other_things_name(value: str, values: dict[str, Sureness], lexicon: Lexicon) -> bool:
@@ -85,7 +106,7 @@ def _sureness(text: str, found: Found, brand: Brand, telling: Sequence[str], lex
         sure = _of_common_word(text, found, brand, telling, lexicon)
     else:
         sure = _of_own_name(text, found, brand, telling, lexicon)
-    if sure is Sureness.CERTAIN and _means_what_fits(text, found, brand, telling, lexicon):
+    if sure is Sureness.CERTAIN and _own_share(text, found, brand, telling, lexicon) < _OWN_SHARE:
         return Sureness.PREFERRED
     return sure
 
@@ -124,13 +145,13 @@ def _of_own_name(text: str, found: Found, brand: Brand, telling: Sequence[str], 
     return Sureness.PREFERRED if is_short and amid and not shares else Sureness.CERTAIN
 
 
-def _means_what_fits(text: str, found: Found, brand: Brand, telling: Sequence[str], lexicon: Lexicon) -> bool:
-    """Whether the brand is named as that of the phone which an accessory fits."""
+def _own_share(text: str, found: Found, brand: Brand, telling: Sequence[str], lexicon: Lexicon) -> float:
+    """Of the products that the query may mean, the share that the brand makes itself; others make what fits its own."""
     if follows_fit_word(text, found.start) or any(word in text[found.end :] for word in FIT_WORDS[:-1]):
-        return True
+        return 0.0
     accessory = [name for name in telling if _tells_accessory(name, brand, lexicon)]
     if not accessory or sum(brand.fitted.values()) < _FITTED:
-        return False
+        return 1.0
     weights = dict.fromkeys({**brand.own, **brand.fitted}, 1.0)
     for name in accessory:
         chances = lexicon.chances[name]
@@ -138,7 +159,7 @@ def _means_what_fits(text: str, found: Found, brand: Brand, telling: Sequence[st
             weights[category] *= chances.get(category, 0.0) + _DOUBT
     fitted = sum(weights[category] * count for category, count in brand.fitted.items())
     own = sum(weights[category] * count for category, count in brand.own.items())
-    return own < _OWN_SHARE * (own + fitted)
+    return own / (own + fitted)
 
 
 def _tells_accessory(name: str, brand: Brand, lexicon: Lexicon) -> bool:

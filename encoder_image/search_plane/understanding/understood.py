@@ -26,7 +26,9 @@ class Understood:
     `brand_spellings` are other names of `brands` as titles write them, for makers of accessories name the brand only
     there. `excluded_brands` are values of the brand field that are not wanted. `price_min` and `price_max` are bounds
     in the catalogue's currency that were said in numbers. `other_models` are longer names than `whole` asks for: who
-    wants an iphone 15 does not want an iphone 15 pro.
+    wants an iphone 15 does not want an iphone 15 pro. `kinds` are the categories that are likely meant, with their shares
+    (0..1). With `fitting` a hit is of one of the `brands` or its title holds one of these names: what is made for a phone
+    may be anybody's.
     """
 
     text: str
@@ -43,6 +45,8 @@ class Understood:
     price_min: float | None = None
     price_max: float | None = None
     other_models: tuple[str, ...] = ()
+    kinds: tuple[tuple[str, float], ...] = ()
+    fitting: tuple[str, ...] = ()
 
 
 def as_written(text: str) -> Understood:

@@ -111,7 +111,7 @@ def test_fields_are_what_the_mapping_offers() -> None:
     mixed = index_fields({"brand": {"keyword": {}, "text": {}}, "price": {}}, FIELDS)
     assert (mixed.brand_exact, mixed.price_is_number) == (None, False)
     assert patterns(FIELDS) == [
-        "title", "title.*", "brand", "brand.*", "category", "category.*", "price"
+        "title", "title.*", "brand", "brand.*", "category", "category.*", "price", "description"
     ]  # fmt: skip
 
 
