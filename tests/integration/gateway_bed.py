@@ -215,8 +215,13 @@ class GatewayProcess:
         return body
 
     def search(self, q: str, k: int = 10, mode: str | None = "semantic", **others: Any) -> httpx.Response:
-        """One query; by meaning, which brute force can judge, unless another mode is given. None: as the policy has it."""
-        modes = {} if mode is None else {"mode": mode}
+        """One query; by meaning as it is written, which brute force can judge, unless another mode is given.
+
+        None: as the policy has it.
+        """
+        modes: dict[str, str] = {} if mode is None else {"mode": mode}
+        if mode == "semantic":
+            modes["understand"] = "false"
         return httpx.get(f"{self.url}/search", params={"q": q, "k": k, **modes, **others}, timeout=10)
 
     def metrics(self) -> str:

@@ -22,7 +22,7 @@ from search_plane.gateway.sides import Asking, Found, Patience, Wanted, millisec
 from search_plane.gateway.within import within
 from search_plane.release.policy import Mode
 from search_plane.understanding.understand import understand
-from search_plane.understanding.understood import Understood
+from search_plane.understanding.understood import Understood, as_written
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,9 @@ async def search(path: ReleasePath, asked: Asked, means: Means, search_id: str =
     started = perf_counter()
     until = asyncio.get_running_loop().time() + means.patience.budget
     rules = means.rules()
-    understood = understand(query.text, path.lexicon, rules.synonyms)
+    understood = (
+        understand(query.text, path.lexicon, rules.synonyms) if query.understand else as_written(query.text)
+    )
     understanding = milliseconds_since(started)
     assignment = _assignment(query, rules)
     arm = assignment.arm if assignment else None
