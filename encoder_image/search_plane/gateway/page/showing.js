@@ -35,7 +35,8 @@ export function textOf(value, otherwise = "") {
 
 /** A title with its matches marked, as [text, marked] pairs; null when the highlight isn't of this title. */
 export function piecesOf(title, highlight) {
-  const pieces = highlight.split(MARK_BEGINS).flatMap((part, index) => {
+  // Analyzers cut 蓝牙 in two; what touches is one match to a reader.
+  const pieces = highlight.replaceAll(MARK_ENDS + MARK_BEGINS, "").split(MARK_BEGINS).flatMap((part, index) => {
     if (index === 0) return [[part, false]];
     const [marked, ...rest] = part.split(MARK_ENDS);
     return [[marked, true], [rest.join(""), false]];
