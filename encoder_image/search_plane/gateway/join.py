@@ -18,6 +18,7 @@ from search_plane.gateway.catalogue_answers import Document, Words, found_marks,
 from search_plane.gateway.faults import Unavailable
 from search_plane.gateway.filters import STORED_FIELDS
 from search_plane.gateway.filters import field_value as field_value
+from search_plane.gateway.hedging import ExtraBudget, once_more
 from search_plane.gateway.index_fields import IndexFields, index_fields, patterns, unread
 from search_plane.gateway.within import EVERYTHING, Within
 from search_plane.release.record import CatalogueFields, CatalogueTarget
@@ -119,6 +120,10 @@ def merge(
     return Joined(hits, dropped, unknown, filtered)
 
 
+def _connection_failed(error: Exception) -> bool:
+    return isinstance(error, ElasticConnectionError) and not isinstance(error, ConnectionTimeout)
+
+
 class Catalogue:
     """The catalogue's documents, by id and by words, over a pool of kept connections.
 
@@ -130,6 +135,7 @@ class Catalogue:
         # The deadline is ours, it counts the retry too; the client's own is only a net below it.
         self._connection = CatalogueConnection(target, timeout=timeout_seconds + 1.0, connections=connections)
         self._timeout = timeout_seconds
+        self._budget = ExtraBudget()
         fields = target.fields
         index = quote(target.index, safe=",*")
         shown = ",".join((fields.title, fields.brand, fields.category, fields.price, fields.stock))
@@ -242,12 +248,10 @@ class Catalogue:
                 path_parts={"index": self._connection.target.index},
             )
 
-        try:
-            response = await self._connection.call(work)
-        except ElasticConnectionError as error:
-            if isinstance(error, ConnectionTimeout):
-                raise
-            response = await self._connection.call(work)
+        self._budget.earn()
+        response = await once_more(
+            lambda: self._connection.call(work), _connection_failed, self._budget.spend
+        )
         answer: Mapping[str, Any] = response.body
         return answer
 
