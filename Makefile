@@ -15,7 +15,7 @@ SOURCES := operator encoder_image sample_catalogue demo tests $(wildcard benchma
 export PYTHONPATH := operator:encoder_image:.
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help venv demo demo-down test test-down test-unit test-torch lint crd lock bench-reconcile bench-build bench-refresh bench-switch bench-two-nodes bench-encoder bench-encoder-overload bench-encoder-start bench-encoder-fuzz eval clean
+.PHONY: help venv demo demo-down test test-down test-unit test-torch lint crd lock bench-reconcile bench-build bench-refresh bench-switch bench-two-nodes bench-encoder bench-encoder-overload bench-encoder-start bench-encoder-fuzz bench-gateway bench-gateway-faults eval clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -117,6 +117,12 @@ bench-encoder-start: $(STAMP) ## seconds until ready, memory and image sizes of 
 
 bench-encoder-fuzz: $(STAMP) ## 100,000 requests that no client should send, each answer checked (20 minutes)
 	$(PYTHON) -m benchmarks.encoder_fuzz $(if $(REQUESTS),--requests $(REQUESTS)) $(if $(SEED),--seed $(SEED))
+
+bench-gateway: $(STAMP) ## the gateway at rising load, against encoder, Milvus and Elasticsearch called directly (ten minutes)
+	$(PYTHON) -m benchmarks.gateway
+
+bench-gateway-faults: $(STAMP) ## answers while Milvus, Elasticsearch or the encoder is stopped, slow or failing (ten minutes)
+	$(PYTHON) -m benchmarks.gateway_faults
 
 clean: demo-down test-down ## remove the clusters made here, the cache of built tools and images, and .venv
 	$(PYTHON) -m tests.testbed.cluster clean

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +23,7 @@ from search_plane.jobs.collection import NewRow
 from search_plane.jobs.rendering import Rendered, Renderer
 from search_plane.release.gateway_state import GatewayState
 from search_plane.release.identity import EncoderIdentity
+from search_plane.release.policy import BreakerPolicy, SearchPolicy
 from search_plane.release.record import ROWS_WITH_FIELDS, CatalogueTarget, MilvusTarget, ReleaseSnapshot
 
 from tests.testbed.cluster.cache import TestbedError
@@ -43,6 +45,9 @@ QUERIES = (
 SCORE_TOLERANCE = 2e-5
 # Each query asks its parts, unless a test is of the caches.
 UNCACHED = {"vector_cache_entries": 0, "result_cache_entries": 0}
+# Breakers that nothing opens, as no window holds five calls: a busy machine is slow, and most tests are of what is
+# answered when a part is really asked.
+CALM = SearchPolicy(breaker=BreakerPolicy(latency_ms=0, window_seconds=0.001))
 # Importing the gateway takes seconds of a processor, which a busy machine spreads over many more.
 START_SECONDS = 120.0
 
@@ -141,6 +146,8 @@ class GatewayProcess:
         self._mount = home / "release"
         self._mount.mkdir(parents=True)
         self._versions = 0
+        self._mounted = ("{}", "{}")
+        self._policy = CALM.to_json()
         self._log = home / "gateway.log"
         self._environment = plane_environment(
             RELEASE_FILE=self._mount / "release.json",
@@ -152,15 +159,21 @@ class GatewayProcess:
         self._environment = {name.upper(): value for name, value in self._environment.items()}
         self._process: subprocess.Popen[bytes] | None = None
 
-    def mount(self, content: str, announced: str = "{}", policy: str = "{}") -> None:
-        """Replaces all files in one step, as the kubelet does: the symlink ..data moves."""
+    def mount_policy(self, policy: str) -> None:
+        """Replaces policy.json alone; later mounts keep it."""
+        self._policy = policy
+        self.mount(*self._mounted)
+
+    def mount(self, content: str, announced: str = "{}") -> None:
+        """Replaces release.json and next.json in one step, as the kubelet does: the symlink ..data moves."""
+        self._mounted = (content, announced)
         self._versions += 1
         data = self._mount / f"..{self._versions}"
         data.mkdir()
         for name, text in (
             ("release.json", content),
             ("next.json", announced),
-            ("policy.json", policy),
+            ("policy.json", self._policy),
         ):
             (data / name).write_text(text, encoding="utf-8")
             if not (self._mount / name).is_symlink():
@@ -214,8 +227,13 @@ class GatewayProcess:
         return body
 
     def search(self, q: str, k: int = 10, mode: str | None = "semantic", **others: Any) -> httpx.Response:
-        """One query; by meaning, which brute force can judge, unless another mode is given. None: as the policy has it."""
-        modes = {} if mode is None else {"mode": mode}
+        """One query; by meaning as it is written, which brute force can judge, unless another mode is given.
+
+        None: as the policy has it.
+        """
+        modes: dict[str, str] = {} if mode is None else {"mode": mode}
+        if mode == "semantic":
+            others = {"understand": "false", **others}
         return httpx.get(f"{self.url}/search", params={"q": q, "k": k, **modes, **others}, timeout=10)
 
     def metrics(self) -> str:
@@ -237,6 +255,22 @@ class GatewayProcess:
         assert self._process is not None
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def sockets(self) -> int:
+        """Sockets that it holds open."""
+        assert self._process is not None
+        count = 0
+        for descriptor in Path(f"/proc/{self._process.pid}/fd").iterdir():
+            # One may be closed between being listed and being looked at.
+            with suppress(FileNotFoundError):
+                count += os.readlink(descriptor).startswith("socket:")
+        return count
+
+    def resident_mib(self) -> int:
+        """Resident memory in MiB."""
+        assert self._process is not None
+        lines = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) >> 10
 
     def log(self) -> str:
         """All it has logged."""

@@ -5,9 +5,8 @@ from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any
 
-from search_plane.gateway.faults import Unavailable
+from search_plane.gateway.faults import BreakerOpen, Unavailable
 from search_plane.gateway.fusion import TIER, fuse_in_tiers
-from search_plane.gateway.hooks import turned_away
 from search_plane.gateway.join import Candidate
 from search_plane.gateway.sides import Asking, Found, Meaning, Wanted, by_words
 from search_plane.gateway.wholeness import search_depth
@@ -38,7 +37,7 @@ async def _by_both(asking: Asking, wanted: Wanted) -> Found:
     near = _started(meaning.search())
     words = _started(by_words(asking, wanted))
     loop = asyncio.get_running_loop()
-    patience_ends = loop.time() + asking.patience.semantic_wait
+    patience_ends = loop.time() + asking.path.guards.patience(asking.patience.semantic_wait)
     try:
         no_words = await _fault_of(words)
         if no_words is None:
@@ -80,6 +79,11 @@ def _words_alone(words: Found, no_meaning: Unavailable) -> Found:
     return replace(
         words, degraded=_and("semantic", words.degraded), semantic_asked=asked, semantic_failed=asked
     )
+
+
+def turned_away(fault: Unavailable) -> bool:
+    """Whether a breaker kept a query from asking for a passing blip's sake: that says nothing of the release."""
+    return isinstance(fault, BreakerOpen) and not fault.lasting
 
 
 def _meaning_alone(near: Found, no_words: Unavailable, wanted: Wanted) -> Found:

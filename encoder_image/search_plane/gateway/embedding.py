@@ -9,10 +9,9 @@ import aiohttp
 import numpy as np
 import orjson
 from numpy.typing import NDArray
-from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
 from search_plane.gateway.faults import Unavailable
-from search_plane.gateway.hedging import ExtraBudget, first_good
+from search_plane.gateway.hedging import ExtraBudget, first_good, once_more
 from search_plane.release.embedding_wire import ACCEPT_FLOAT32, FINGERPRINT_HEADER, TIMEOUT_HEADER, unpacked
 from search_plane.release.identity import EncoderIdentity
 from search_plane.tracing import pass_on
@@ -34,7 +33,10 @@ class QueryEncoder:
         hedge_seconds: float | None = None,
         on_extra: Callable[[], None] = lambda: None,
     ) -> None:
-        """A query without an answer after `hedge_seconds` is asked once more; `on_extra` is told of it."""
+        """A query without an answer after `hedge_seconds`, or whose connection breaks, is asked once more.
+
+        `on_extra` is told of it. Both come out of one budget.
+        """
         self._url = f"{url.rstrip('/')}/embed"
         self._alive_url = f"{url.rstrip('/')}/healthz"
         self._identity = identity
@@ -69,7 +71,9 @@ class QueryEncoder:
             async with asyncio.timeout_at(ends):
                 self._budget.earn()
                 status, headers, content = await first_good(
-                    lambda: self._post(body, ends), self._hedge, self._may_ask_again
+                    lambda: once_more(lambda: self._post(body, ends), _connection_broke, self._may_ask_again),
+                    self._hedge,
+                    self._may_ask_again,
                 )
         except TimeoutError:
             raise Unavailable("encoder", "timeout", "the encoder did not answer in time") from None
@@ -95,9 +99,6 @@ class QueryEncoder:
             self._on_extra()
         return allowed
 
-    @retry(
-        retry=retry_if_exception_type(aiohttp.ClientConnectionError), stop=stop_after_attempt(2), reraise=True
-    )
     async def _post(self, body: bytes, ends: float) -> tuple[int, Mapping[str, str], bytes]:
         left = max(1, round((ends - asyncio.get_running_loop().time()) * 1000))
         headers = {TIMEOUT_HEADER: str(left)}
@@ -112,6 +113,10 @@ class QueryEncoder:
     async def close(self) -> None:
         """Closes the pool."""
         await self._session.close()
+
+
+def _connection_broke(error: Exception) -> bool:
+    return isinstance(error, aiohttp.ClientConnectionError)
 
 
 def refusal(status: int, retry_after: str) -> Unavailable:

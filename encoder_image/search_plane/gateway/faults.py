@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-Dependency = Literal["release", "encoder", "milvus", "elasticsearch", "gateway"]
+Dependency = Literal["release", "encoder", "milvus", "elasticsearch", "semantic", "gateway"]
 
 
 class BadQuery(ValueError):
@@ -25,3 +25,14 @@ class Unavailable(RuntimeError):
         self.dependency = dependency
         self.reason = reason
         self.retry_after = retry_after
+
+
+class BreakerOpen(Unavailable):
+    """A dependency was not asked, for its breaker is open.
+
+    `lasting` is False for a passing blip: a query that was kept from asking says nothing of the release then.
+    """
+
+    def __init__(self, dependency: Dependency, message: str, retry_after: int, lasting: bool) -> None:
+        super().__init__(dependency, "open", message, retry_after)
+        self.lasting = lasting

@@ -1,4 +1,4 @@
-"""Asking again: another, equal request when the first is slow, within a budget."""
+"""Asking again: another, equal request when the first is slow or fails, within one budget a dependency."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -10,7 +10,8 @@ T = TypeVar("T")
 class ExtraBudget:
     """How many requests may be made beyond the first one of each query: a share of them, and a burst.
 
-    So a store that is slow for everybody gets at most `share` more load, not twice as much.
+    A dependency has one, for hedges and retries together: one that is slow or broken for everybody gets at most
+    `share` more load, not twice as much.
     """
 
     def __init__(self, share: float = 0.1, burst: int = 50) -> None:
@@ -59,3 +60,17 @@ async def first_good(
     finally:
         for task in running:
             task.cancel()
+
+
+async def once_more(
+    ask: Callable[[], Coroutine[Any, Any, T]],
+    passing: Callable[[Exception], bool],
+    may_ask_again: Callable[[], bool],
+) -> T:
+    """The answer; of a failure that is `passing` (a connection that had just been closed), the second one's."""
+    try:
+        return await ask()
+    except Exception as error:
+        if not (passing(error) and may_ask_again()):
+            raise
+    return await ask()

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,15 +13,16 @@ from numpy.typing import NDArray
 from search_plane.gateway.caching import Bounded, Remembered
 from search_plane.gateway.embedding import QueryEncoder
 from search_plane.gateway.faults import Unavailable
-from search_plane.gateway.filters import Filters
-from search_plane.gateway.hooks import Guards
 from search_plane.gateway.join import Catalogue
 from search_plane.gateway.lexicon import LexiconWatch
 from search_plane.gateway.metrics import GatewayMetrics
+from search_plane.gateway.protection.breakers import Breakers
 from search_plane.gateway.settings import Settings
-from search_plane.gateway.vectors import Nearest, VectorSearch
+from search_plane.gateway.vectors import VectorSearch
 from search_plane.gateway.watch import CollectionWatch, Expected
+from search_plane.release.policy import BreakerPolicy
 from search_plane.release.record import ReleaseSnapshot
+from search_plane.stores.catalogue import CatalogueConnection
 from search_plane.understanding.lexicon import Lexicon
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ _VECTOR_SECONDS = 3600.0
 _ENTRY_BYTES = 600
 # Seconds between readings of what the catalogue's index can be asked.
 _FIELDS_SECONDS = 600.0
+# Per request that learns the catalogue's words: they are large.
+_LEXICON_SECONDS = 30.0
 # Longest age of "its parts have answered" while a release waits to be used.
 WARM_SECONDS = 5.0
 # Readings of the release file for each question to a part that has not answered: a file is cheaper to ask than an encoder.
@@ -51,7 +54,13 @@ class ReleasePath:
     so that `ready` is true to now; in service it only ever becomes true, as an outage is no reason to stop serving.
     """
 
-    def __init__(self, snapshot: ReleaseSnapshot, settings: Settings, metrics: GatewayMetrics) -> None:
+    def __init__(
+        self,
+        snapshot: ReleaseSnapshot,
+        settings: Settings,
+        metrics: GatewayMetrics,
+        breaker_policy: Callable[[], BreakerPolicy] = BreakerPolicy,
+    ) -> None:
         """Opens nothing yet. Raises ValueError or MilvusException for an address that is none."""
         pool = settings.pool_connections
         timeout = settings.milvus_timeout_ms / 1000
@@ -82,7 +91,11 @@ class ReleasePath:
             on_extra=lambda: metrics.extra_searches.labels("encoder").inc(),
         )
         # A release's own: what another's encoder did says nothing of this one's.
-        self.guards = Guards()
+        self.guards = Breakers(breaker_policy, metrics.breakers)
+        self._lexicon_connection = CatalogueConnection(
+            snapshot.catalogue, timeout=_LEXICON_SECONDS, connections=2
+        )
+        self.words = LexiconWatch(self._lexicon_connection)
         self.waiting_for: dict[str, str] = dict.fromkeys(_PARTS, "was not asked yet")
         # Of this path and no other: what one release came to never answers for another.
         self.query_vectors: Remembered[str, NDArray[np.float32]] = Remembered(
@@ -107,7 +120,6 @@ class ReleasePath:
             ),
             metrics,
         )
-        self._words = LexiconWatch(self.catalogue.connection)
         self._settings = settings
         self._mismatch: str | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -136,7 +148,7 @@ class ReleasePath:
             asyncio.create_task(self._keep_asking(on_answers)),
             asyncio.create_task(self.watch.run(self._settings.probe_seconds)),
             asyncio.create_task(self._keep_learning()),
-            asyncio.create_task(self._words.run()),
+            asyncio.create_task(self.words.run()),
         ]
 
     async def _keep_asking(self, on_answers: Callable[[], None]) -> None:
@@ -205,22 +217,10 @@ class ReleasePath:
             await asyncio.sleep(_FIELDS_SECONDS)
             await self._learn_fields(asyncio.get_running_loop().time() + self._settings.es_timeout_ms / 1000)
 
-    async def nearest(
-        self, vector: NDArray[np.float32], limit: int, until: float, filters: Filters
-    ) -> Nearest:
-        """The nearest rows within what the collection can tell of the filters. Raises Unavailable."""
-        # Collections that store nothing of a product know no condition.
-        condition = filters.milvus(bool(getattr(self.vectors, "stores_fields", False)))
-        if not condition:
-            return await self.vectors.nearest(vector, limit, until)
-        search: Any = self.vectors.nearest
-        nearest: Nearest = await search(vector, limit, until, condition)
-        return nearest
-
     @property
     def lexicon(self) -> Lexicon:
-        """What is known of the catalogue's words; nothing until they were first read."""
-        return self._words.lexicon
+        """What is known of the catalogue's words."""
+        return self.words.lexicon
 
     def refuse_mismatch(self) -> None:
         """Raises Unavailable when the collection is known to be another fingerprint's."""
@@ -246,4 +246,9 @@ class ReleasePath:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._idle.wait()
         await self.guards.close()
-        await asyncio.gather(self.encoder.close(), self.vectors.close(), self.catalogue.close())
+        await asyncio.gather(
+            self.encoder.close(),
+            self.vectors.close(),
+            self.catalogue.close(),
+            self._lexicon_connection.close(),
+        )

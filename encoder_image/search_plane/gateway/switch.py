@@ -72,6 +72,10 @@ class ReleaseSwitch:
             self._metrics.policy(policy.latest.revision, policy.error is None)
         self.settle()
 
+    def show_breakers(self) -> None:
+        """Brings the breakers' states into the metrics."""
+        self._metrics.breakers.show(self.current.guards if self.current else None)
+
     def settle(self) -> None:
         """Opens what is named, switches when its parts have answered, lets go of the rest."""
         wanted, announced = self.file.latest, self.next_file.latest
@@ -132,7 +136,9 @@ class ReleaseSwitch:
         if snapshot in self._paths or snapshot in self._refused:
             return
         try:
-            path = ReleasePath(snapshot, self._settings, self._metrics)
+            path = ReleasePath(
+                snapshot, self._settings, self._metrics, lambda: self.policy_file.latest.policy.breaker
+            )
         except (ValueError, MilvusException):
             why = f"release {snapshot.release} names an address that is none"
             self._refused[snapshot] = why

@@ -10,15 +10,16 @@ from search_plane.gateway.caching import Bounded, Remembered
 from search_plane.gateway.candidates import find
 from search_plane.gateway.catalogue_answers import Words
 from search_plane.gateway.collection import Neighbour
-from search_plane.gateway.faults import Unavailable
-from search_plane.gateway.hooks import Guards, Unguarded
+from search_plane.gateway.faults import BreakerOpen, Unavailable
 from search_plane.gateway.index_fields import unread
 from search_plane.gateway.metrics import GatewayMetrics
+from search_plane.gateway.protection.breaker import Breaker
+from search_plane.gateway.protection.breakers import Breakers
 from search_plane.gateway.serving import ReleasePath
 from search_plane.gateway.sides import Asking, Found, Patience, Wanted
 from search_plane.gateway.vectors import Nearest
 from search_plane.gateway.within import EVERYTHING
-from search_plane.release.policy import Fusion, Mode
+from search_plane.release.policy import BreakerPolicy, Fusion, Mode
 from search_plane.release.record import CatalogueFields
 from search_plane.understanding.understood import as_written
 
@@ -34,7 +35,9 @@ class Parts:
 
     def __init__(self) -> None:
         self.snapshot = snapshot()
-        self.guards = Guards()
+        self.guards = Breakers(BreakerPolicy)
+        self.vectors = self
+        self.stores_fields = False
         self.metrics = GatewayMetrics()
         self.query_vectors: Remembered[str, Any] = Remembered(
             "vectors", Bounded(0, 0, 0.0, lambda _: 1, lambda: 0.0), self.metrics
@@ -97,10 +100,11 @@ def away(part: Any, reason: str = "connection") -> Unavailable:
     return Unavailable(part, reason, f"{part} is away")
 
 
-class Open(Unguarded):
+class Open(Breaker):
     """A breaker that is open."""
 
     def __init__(self, lasting: bool = True) -> None:
+        super().__init__("semantic", BreakerPolicy)
         self.lasting = lasting
 
     async def call(
@@ -108,9 +112,7 @@ class Open(Unguarded):
     ) -> T:
         if regardless:
             return await work()
-        fault = away("semantic", "open")
-        fault.lasting = self.lasting  # type: ignore[attr-defined]
-        raise fault
+        raise BreakerOpen("semantic", "semantic is away", 1, self.lasting)
 
 
 def test_both_are_fused() -> None:

@@ -64,6 +64,17 @@ def test_what_is_understood_is_asked_for() -> None:
     assert unwanted["multi_match"]["query"] == "苹果"
 
 
+def test_another_model_counts_less_and_an_unwanted_brand_not_at_all() -> None:
+    understood = Understood(
+        "iphone 15 壳", "iphone 15 壳", whole=("iphone 15",), other_models=("iphone 15 pro",),
+        brands=("苹果",), excluded_brands=("倍思",),
+    )  # fmt: skip
+    told = words_query(understood, FIELDS, NO_FILTERS)["boosting"]
+    assert 0 < told["negative_boost"] < 1
+    assert "iphone 15 pro" in str(told["negative"])
+    assert told["positive"]["bool"]["must_not"] == [{"terms": {"brand": ["倍思"]}}]
+
+
 def test_a_price_word_prefers_and_never_rules_out() -> None:
     cheap = Understood("便宜的耳机", "便宜的耳机", price="low")
     told = words_query(cheap, FIELDS, NO_FILTERS)["function_score"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from search_plane.gateway.hedging import ExtraBudget, first_good
+from search_plane.gateway.hedging import ExtraBudget, first_good, once_more
 
 PATIENCE = 0.01
 
@@ -142,3 +142,35 @@ def test_a_budget_that_was_spent_is_earned_again() -> None:
     for _ in range(11):
         budget.earn()
     assert budget.spend()
+
+
+@pytest.mark.parametrize(
+    ("script", "passing", "allowed", "count", "answer"),
+    [
+        ((quick,), True, True, 1, "quick"),
+        ((broken, quick), True, True, 2, "quick"),
+        ((broken, broken, quick), True, True, 2, None),
+        ((broken, quick), False, True, 1, None),
+        ((broken, quick), True, False, 1, None),
+    ],
+)
+def test_a_passing_failure_is_asked_once_more_within_the_budget(
+    script: tuple[Any, ...], passing: bool, allowed: bool, count: int, answer: str | None
+) -> None:
+    asked, spent = Asked(*script), 0
+
+    def spend() -> bool:
+        nonlocal spent
+        spent += 1
+        return allowed
+
+    async def story() -> str | None:
+        try:
+            return await once_more(asked, lambda _error: passing, spend)
+        except ConnectionError:
+            return None
+
+    assert asyncio.run(story()) == answer
+    assert asked.count == count
+    # A budget is asked only for what would be sent.
+    assert spent == (1 if passing and script[0] is broken else 0)

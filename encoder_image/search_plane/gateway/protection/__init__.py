@@ -1,0 +1,1 @@
+"""What keeps a gateway answering while a part is slow or away: breakers."""

@@ -1,0 +1,212 @@
+"""A breaker's decisions: what opens it, for how long, what closes it again."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from search_plane.gateway.protection.circuit import (
+    FAIR_SECONDS,
+    FIRST_PAUSE,
+    GOOD_PROBES,
+    LASTING_SECONDS,
+    LEAST_BAD,
+    LONGEST_PAUSE,
+    Admission,
+    Circuit,
+    Counts,
+    End,
+    Outcome,
+    Reason,
+    admitted,
+    at,
+    lasting,
+    opened,
+    outcome,
+    pause,
+    told,
+    verdict,
+)
+from search_plane.gateway.protection.window import RECENT, SLOTS, Window
+
+CALM = 10.0
+
+
+@pytest.mark.parametrize(
+    ("whole", "recent", "reason"),
+    [
+        (Counts(), Counts(), None),
+        (Counts(1000, slow=50), Counts(), None),
+        (Counts(1000, slow=51), Counts(), "slow"),
+        (Counts(4, slow=4), Counts(4, slow=4), None),
+        (Counts(5, slow=5), Counts(5, slow=5), "slow"),
+        # Failures at once: the last two seconds decide though the window before them was good.
+        (Counts(1000, failed=100), Counts(200, failed=100), "failed"),
+        (Counts(1000, failed=99), Counts(200, failed=99), None),
+        # Little traffic: only the whole window has five.
+        (Counts(5, failed=5), Counts(1, failed=1), "failed"),
+        # Three of ten failing: the other seven are worth having.
+        (Counts(1000, failed=300), Counts(200, failed=60), None),
+        # Overloaded: what it answers counts; only when it answers nearly nobody it is left alone.
+        (Counts(1000, refused=900), Counts(200, refused=180), None),
+        (Counts(1000, refused=900), Counts(200, refused=190), "refused"),
+    ],
+)
+def test_what_opens_it(whole: Counts, recent: Counts, reason: Reason | None) -> None:
+    assert verdict(whole, recent) == reason
+
+
+@pytest.mark.parametrize(
+    ("end", "seconds", "latency", "said"),
+    [
+        ("answer", 9.0, None, "good"),
+        ("answer", 0.150, 0.150, "good"),
+        ("answer", 0.151, 0.150, "slow"),
+        ("gave up", 0.5, None, "failed"),
+        ("gave up", 0.5, 0.150, "slow"),
+        # A limit above the caller's patience: what never answers must open it all the same.
+        ("gave up", 0.5, 0.8, "slow"),
+        # An earlier step took the time; this one had none.
+        ("gave up", FAIR_SECONDS / 2, None, "nothing"),
+        ("gave up", FAIR_SECONDS / 2, 0.150, "nothing"),
+        ("gave up", FAIR_SECONDS / 2, FAIR_SECONDS / 4, "slow"),
+        ("fault", 0.001, None, "failed"),
+        ("fault", 0.001, 0.150, "failed"),
+        ("overload", 0.001, None, "refused"),
+        ("else", 9.0, 0.150, "nothing"),
+    ],
+)
+def test_what_a_call_says(end: End, seconds: float, latency: float | None, said: Outcome) -> None:
+    assert outcome(end, seconds, latency) == said
+
+
+def test_its_pause_doubles_up_to_a_bound_and_is_short_again_after_calm() -> None:
+    circuit, now, pauses = Circuit(), 0.0, []
+    for _ in range(6):
+        circuit = opened(circuit, now, CALM)
+        pauses.append(pause(circuit))
+        now += pauses[-1]
+        circuit, admission = admitted(at(circuit, now), regardless=False)
+        assert admission == "probe"
+    assert pauses == [1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
+    closed = replace(circuit, state="closed", since=now)
+    assert pause(opened(closed, now + CALM - 0.1, CALM)) == LONGEST_PAUSE
+    assert pause(opened(closed, now + CALM, CALM)) == FIRST_PAUSE
+
+
+def test_trouble_lasts_over_a_short_time_of_being_closed() -> None:
+    circuit = opened(Circuit(), 100.0, CALM)
+    assert not lasting(circuit, 100.0 + LASTING_SECONDS - 0.1)
+    flapping = opened(replace(circuit, state="closed", since=103.0), 105.0, CALM)
+    assert lasting(flapping, 100.0 + LASTING_SECONDS)
+    assert not lasting(replace(flapping, state="closed"), 200.0)
+
+
+def test_a_call_that_had_to_be_made_half_opens_it_and_a_bad_one_changes_nothing() -> None:
+    circuit, admission = admitted(opened(Circuit(), 0.0, CALM), regardless=True)
+    assert admission == "asked"
+    assert told(circuit, admission, "failed", 0.5, CALM) == circuit
+    after = told(circuit, admission, "good", 0.5, CALM)
+    assert (after.state, after.good) == ("half-open", 1)
+
+
+def test_a_probe_that_says_nothing_gives_its_place_to_the_next() -> None:
+    circuit, admission = admitted(at(opened(Circuit(), 0.0, CALM), 1.0), regardless=False)
+    assert admitted(circuit, regardless=False)[1] == "turned away"
+    circuit = told(circuit, admission, "nothing", 1.1, CALM)
+    assert circuit.state == "half-open"
+    assert admitted(circuit, regardless=False)[1] == "probe"
+
+
+class Machine(RuleBasedStateMachine):
+    """Calls begin and end in any order while time goes on; what must hold whatever happens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        self.circuit = Circuit()
+        self.under_way: list[tuple[int, Admission]] = []
+
+    @rule(seconds=st.floats(0, 20))
+    def time_goes_on(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule(regardless=st.booleans())
+    def a_call_begins(self, regardless: bool) -> None:
+        before = self.circuit = at(self.circuit, self.now)
+        self.circuit, admission = admitted(before, regardless)
+        if regardless:
+            assert admission != "turned away"
+        if before.state == "open" and not regardless:
+            assert admission == "turned away"
+            assert self.now - before.since < LONGEST_PAUSE
+        if admission != "turned away":
+            self.under_way.append((self.circuit.epoch, admission))
+
+    @precondition(lambda self: self.under_way)
+    @rule(which=st.integers(0, 99), result=st.sampled_from(["good", "slow", "failed", "refused", "nothing"]))
+    def a_call_ends(self, which: int, result: Outcome) -> None:
+        epoch, admission = self.under_way.pop(which % len(self.under_way))
+        before = self.circuit
+        if epoch != before.epoch:
+            return
+        if before.state != "closed":
+            self.circuit = told(before, admission, result, self.now, CALM)
+            if self.circuit.state == "closed":
+                assert result == "good"
+                assert before.good == GOOD_PROBES - 1
+            if self.circuit.state == "open" and before.state == "half-open":
+                assert (admission, result in ("slow", "failed", "refused")) == ("probe", True)
+        elif result not in ("good", "nothing"):
+            self.circuit = opened(before, self.now, CALM)
+
+    @invariant()
+    def it_is_never_stuck(self) -> None:
+        later = at(self.circuit, self.now + LONGEST_PAUSE)
+        assert later.state != "open"
+        if later.state == "half-open" and later.probing:
+            # Whoever probes is known, and will tell.
+            assert (later.epoch, "probe") in self.under_way
+
+    @invariant()
+    def one_probe_at_a_time(self) -> None:
+        assert self.under_way.count((self.circuit.epoch, "probe")) <= 1
+
+    @invariant()
+    def its_pause_is_bounded(self) -> None:
+        if self.circuit.state == "open":
+            assert FIRST_PAUSE <= pause(self.circuit) <= LONGEST_PAUSE
+
+
+TestMachine = Machine.TestCase
+
+OUTCOMES = st.sampled_from(["good", "slow", "failed", "refused", "nothing"])
+
+
+@given(st.lists(st.tuples(st.floats(0, 3), OUTCOMES), max_size=200), st.sampled_from([1.0, 10.0, 60.0]))
+def test_the_window_counts_what_ended_within_it(calls: list[tuple[float, Outcome]], seconds: float) -> None:
+    window, now, seen = Window(), 1000.0, []
+    for wait, result in calls:
+        now += wait
+        window.add(result, now, seconds)
+        seen.append((int(now / (seconds / SLOTS)), result))
+    tick = int(now / (seconds / SLOTS))
+    for slots in (SLOTS, RECENT):
+        kept = [result for at_tick, result in seen if tick - at_tick < slots and result != "nothing"]
+        expected = Counts(len(kept), kept.count("slow"), kept.count("failed"), kept.count("refused"))
+        assert window.counts(now, seconds, slots) == expected
+
+
+def test_another_window_starts_anew_and_memory_is_bounded() -> None:
+    window = Window()
+    for number in range(10_000):
+        window.add("failed", number * 0.01, 10.0)
+    assert window.counts(99.99, 10.0).calls <= 1000
+    assert len(window._slots) == SLOTS
+    assert window.counts(99.99, 20.0) == Counts()
+
+
+def test_fewer_than_the_least_never_open_it() -> None:
+    few = LEAST_BAD - 1
+    assert verdict(Counts(few, failed=few), Counts(few, failed=few)) is None
