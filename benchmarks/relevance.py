@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 from pydantic import JsonValue
 from rich.console import Console
-from search_plane.release.policy import RerankerPolicy, SearchPolicy
+from search_plane.release.policy import BreakerPolicy, RerankerPolicy, SearchPolicy
 
 from benchmarks.build import stores
 from benchmarks.relevance_bed import FUSED, KEYWORD, RERANKED, SEMANTIC, Shown, answers, open_shop
@@ -124,7 +124,10 @@ def main(
     docs: Path | None,
 ) -> None:
     """Evaluates both catalogues; the command's help is the module's."""
-    policy = SearchPolicy(synonyms=() if without_synonyms else SYNONYMS)
+    # Here the machine is slow, which is no reason to answer by words alone.
+    policy = SearchPolicy(
+        synonyms=() if without_synonyms else SYNONYMS, breaker=BreakerPolicy(latency_ms=60_000)
+    )
     if semantic_weight is not None:
         weights = {"semantic_weight": semantic_weight, "keyword_weight": 1.0 - semantic_weight}
         policy = policy.model_copy(update={"fusion": policy.fusion.model_copy(update=weights)})
