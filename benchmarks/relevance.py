@@ -124,7 +124,7 @@ def main(
     docs: Path | None,
 ) -> None:
     """Evaluates both catalogues; the command's help is the module's."""
-    # What is slow on this machine shall answer all the same.
+    # Here the machine is slow, which is no reason to answer by words alone.
     policy = SearchPolicy(
         synonyms=() if without_synonyms else SYNONYMS, breaker=BreakerPolicy(latency_ms=60_000)
     )

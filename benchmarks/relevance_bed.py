@@ -107,8 +107,8 @@ def open_shop(
         if (code := job.wait(JOB_SECONDS)) != 0:
             raise TestbedError(f"the build ended with {code}; its log:\n{job.tail()}")
         gateway = stack.enter_context(GatewayProcess(home / f"gateway-{suffix}", **_PATIENT))
-        gateway.serve(release)
         gateway.mount_policy(policy.to_json())
+        gateway.serve(release)
         wait_until(
             "the gateway to follow the policy and to know the catalogue's words",
             partial(_knows, gateway, policy),

@@ -19,18 +19,14 @@ class Scores(BaseModel):
     fused: float | None = Field(
         default=None, description="Weighted reciprocal ranks of both, as a share: 1 is the first of both."
     )
-    rerank: float | None = Field(
-        default=None, description="The cross-encoder's score, of the hits that it looked at."
-    )
+    rerank: float | None = Field(default=None, description="The cross-encoder's score.")
 
 
 class Hit(BaseModel):
     """One product. The fields after `scores` are the catalogue's own values at this moment, unless `stored`."""
 
     id: str = Field(description="The product's id in the catalogue.")
-    score: float = Field(
-        description="The score that the path orders by; see `scores`. Re-ranked hits stand by `scores.rerank`."
-    )
+    score: float = Field(description="The score that the path orders by; see `scores`.")
     rank: int = Field(
         description="1 for the best product that still exists; the page begins at `offset` + 1."
     )
@@ -84,10 +80,10 @@ class UnderstoodQuery(BaseModel):
         default_factory=list, description="Words with what means the same; the written word first."
     )
     excluded: list[str] = Field(default_factory=list, description="What the products must not be.")
-    excluded_brands: list[str] = Field(default_factory=list, description="Brands that no hit is of.")
+    excluded_brands: list[str] = Field(default_factory=list, description="Brands that are not wanted.")
     price: Literal["low", "high"] | None = Field(default=None, description="What its price words prefer.")
-    price_min: float | None = Field(default=None, description="The least price that it names.")
-    price_max: float | None = Field(default=None, description="The highest price that it names.")
+    price_min: float | None = Field(default=None, description="A bound that the query says in numbers.")
+    price_max: float | None = None
     corrections: list[Corrected] = Field(default_factory=list)
 
 

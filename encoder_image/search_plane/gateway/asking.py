@@ -172,7 +172,7 @@ def described() -> list[dict[str, Any]]:
         _parameter("highlight", "Whether to mark the words in titles.", flag, example=True),
         _parameter(
             "rerank",
-            "Whether to have the first hits ordered anew, where there is room. Without it as the policy has it.",
+            "Whether to have the first hits ordered anew, where there is room. Without it as the user's cohort has it.",
             {"type": "boolean"},
         ),
         _parameter("user", f"A user's key, {hashed} Better as the header {USER_HEADER}.", key),

@@ -1,4 +1,4 @@
-"""The end of a gateway, in order."""
+"""The server's orderly end."""
 
 import signal
 import time

@@ -14,8 +14,9 @@ from search_plane.release.stored import (
     IN_STOCK_FIELD,
     PRICE_FIELD,
     TITLE_FIELD,
+    stored_text,
 )
-from search_plane.stores.expression import literal, stored_condition
+from search_plane.stores.expression import literal
 
 Clause = dict[str, Any]
 
@@ -64,16 +65,27 @@ class Filters:
     def milvus(self, stored: bool) -> str:
         """A boolean expression on what the collection stores; "" restricts nothing.
 
-        Stock is never stored: it changes with each order. What can't be said here the join makes sure of.
+        Stock is not asked for: what is stored of it is as old as the last refresh, and a product that is back would not
+        be found. What can't be said here the join makes sure of.
         """
         if not stored:
             return ""
-        parts = [stored_condition(None, self.brands, self.price_min, self.price_max)]
-        # A path that the row had to cut may be under it all the same; no shop has one of that length.
+        parts: list[str] = []
         if self.category is not None and not {"%", "_", "\\"} & set(self.category):
-            own, under = literal(self.category), literal(f"{self.category}/%")
-            parts.append(f"({CATEGORY_FIELD} == {own} or {CATEGORY_FIELD} like {under})")
-        return " and ".join(filter(None, parts))
+            own = literal(stored_text(CATEGORY_FIELD, self.category))
+            parts.append(
+                f"({CATEGORY_FIELD} == {own} or {CATEGORY_FIELD} like {literal(f'{self.category}/%')})"
+            )
+        if self.brands:
+            parts.append(
+                f"{BRAND_FIELD} in {literal([stored_text(BRAND_FIELD, one) for one in self.brands])}"
+            )
+        if self.price_min is not None or self.price_max is not None:
+            # One without a price is stored below 0.
+            parts.append(f"{PRICE_FIELD} >= {literal(float(self.price_min or 0.0))}")
+        if self.price_max is not None:
+            parts.append(f"{PRICE_FIELD} <= {literal(float(self.price_max))}")
+        return " and ".join(parts)
 
     def lets_through(
         self, document: Mapping[str, JsonValue], fields: CatalogueFields, stock_known: bool = True
@@ -125,7 +137,7 @@ def number(value: JsonValue) -> float | None:
 
 
 def brand_clause(brands: Sequence[str], fields: IndexFields) -> Clause:
-    """Matches products of one of the brands, as the brand field has them."""
+    """Matches products of one of the brands."""
     return _any_of(brands, fields.brand_exact, fields.brand_words)
 
 

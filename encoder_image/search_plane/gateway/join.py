@@ -18,6 +18,7 @@ from search_plane.gateway.catalogue_answers import Document, Words, found_marks,
 from search_plane.gateway.faults import Unavailable
 from search_plane.gateway.filters import STORED_FIELDS
 from search_plane.gateway.filters import field_value as field_value
+from search_plane.gateway.hedging import ExtraBudget, once_more
 from search_plane.gateway.index_fields import IndexFields, index_fields, patterns, unread
 from search_plane.gateway.within import EVERYTHING, Within
 from search_plane.release.record import CatalogueFields, CatalogueTarget
@@ -119,17 +120,22 @@ def merge(
     return Joined(hits, dropped, unknown, filtered)
 
 
+def _connection_failed(error: Exception) -> bool:
+    return isinstance(error, ElasticConnectionError) and not isinstance(error, ConnectionTimeout)
+
+
 class Catalogue:
     """The catalogue's documents, by id and by words, over a pool of kept connections.
 
-    `connection` is the pool; `fields`: what its index can be asked, once `learn_fields` has read it.
+    `fields`: what its index can be asked, once `learn_fields` has read it.
     """
 
     def __init__(self, target: CatalogueTarget, timeout_seconds: float, connections: int) -> None:
         """Opens nothing yet. Raises ValueError for a URL that is none."""
         # The deadline is ours, it counts the retry too; the client's own is only a net below it.
-        self.connection = CatalogueConnection(target, timeout=timeout_seconds + 1.0, connections=connections)
+        self._connection = CatalogueConnection(target, timeout=timeout_seconds + 1.0, connections=connections)
         self._timeout = timeout_seconds
+        self._budget = ExtraBudget()
         fields = target.fields
         index = quote(target.index, safe=",*")
         shown = ",".join((fields.title, fields.brand, fields.category, fields.price, fields.stock))
@@ -178,9 +184,9 @@ class Catalogue:
 
     async def learn_fields(self, until: float) -> None:
         """Reads what the index's fields can be searched for. Raises Unavailable as `documents` does."""
-        target = self.connection.target
+        target = self._connection.target
         response = await self._within(
-            self.connection.call(
+            self._connection.call(
                 lambda client: client.field_caps(
                     index=target.index, fields=patterns(target.fields), ignore_unavailable=True
                 )
@@ -239,18 +245,16 @@ class Catalogue:
                 headers=_JSON,
                 body=encoded,
                 endpoint_id=endpoint,
-                path_parts={"index": self.connection.target.index},
+                path_parts={"index": self._connection.target.index},
             )
 
-        try:
-            response = await self.connection.call(work)
-        except ElasticConnectionError as error:
-            if isinstance(error, ConnectionTimeout):
-                raise
-            response = await self.connection.call(work)
+        self._budget.earn()
+        response = await once_more(
+            lambda: self._connection.call(work), _connection_failed, self._budget.spend
+        )
         answer: Mapping[str, Any] = response.body
         return answer
 
     async def close(self) -> None:
         """Closes the pool."""
-        await self.connection.close()
+        await self._connection.close()

@@ -4,18 +4,13 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pydantic import JsonValue
-
 from search_plane.gateway.answer import Hit
 from search_plane.gateway.catalogue_answers import Document
 from search_plane.gateway.catalogue_query import marks_search
 from search_plane.gateway.collection import Neighbour
 from search_plane.gateway.faults import Unavailable
-from search_plane.gateway.filters import number
 from search_plane.gateway.join import Candidate, Joined, merge
-from search_plane.gateway.preference import POOL, Seen, preferred, prefers
 from search_plane.gateway.sides import Asking, Found, Wanted
-from search_plane.understanding.understood import Understood
 
 # Seconds for the join when the catalogue has just been too late with its search: it hardly is in time now, and a query
 # may not wait for it twice.
@@ -24,7 +19,10 @@ JOIN_AFTER_LATE = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Which hits are wanted: `reach` of them in all, of which those from `first` to `last` are shown."""
+    """Which hits are wanted: `reach` of them in all, of which those from `first` to `last` are shown.
+
+    `highlight`: their words are marked on the way; see `mark` for hits that are ordered anew first.
+    """
 
     reach: int
     first: int
@@ -44,9 +42,7 @@ async def join(asking: Asking, wanted: Wanted, found: Found, shown: Shown) -> tu
     likely = [one.id for one in found.candidates[shown.first : shown.last]] if shown.highlight else []
     marking = asyncio.ensure_future(_marks(asking, wanted, likely, until)) if likely else None
     try:
-        reach = max(shown.reach, POOL) if prefers(wanted.understood) else shown.reach
-        joined, degraded = await _live(asking, wanted, found.candidates, reach, until)
-        joined.hits[:] = _in_order(joined.hits, wanted.understood)
+        joined, degraded = await _live(asking, wanted, found.candidates, shown.reach, until)
         if marking is None:
             return joined, degraded
         marks = await marking
@@ -62,21 +58,6 @@ async def join(asking: Asking, wanted: Wanted, found: Found, shown: Shown) -> tu
     finally:
         if marking is not None:
             marking.cancel()
-
-
-def _in_order(hits: list[Hit], understood: Understood) -> list[Hit]:
-    """The hits as the query prefers them; their scores stay those of the search, their ranks are the new ones."""
-    if not prefers(understood):
-        return hits
-    seen = [Seen(_text(hit.title), _text(hit.category), number(hit.price)) for hit in hits]
-    ordered = [hits[place] for place in preferred(seen, understood)]
-    for rank, hit in enumerate(ordered, 1):
-        hit.rank = rank
-    return ordered
-
-
-def _text(value: JsonValue) -> str | None:
-    return value if isinstance(value, str) else None
 
 
 async def _live(
@@ -124,6 +105,16 @@ async def _documents(asking: Asking, ids: list[str], until: float) -> dict[str, 
     return await asking.path.guards.elasticsearch.call(
         lambda: asking.path.catalogue.documents(ids, until), judge_latency=False
     )
+
+
+async def mark(asking: Asking, wanted: Wanted, page: Sequence[Hit]) -> list[str]:
+    """Marks the words in the titles of a page's hits; `highlight` where that could not be had."""
+    marks = await _marks(asking, wanted, [hit.id for hit in page], asking.until) if page else {}
+    if marks is None:
+        return ["highlight"]
+    for hit in page:
+        hit.highlight = marks.get(hit.id)
+    return []
 
 
 async def _marks(asking: Asking, wanted: Wanted, ids: list[str], until: float) -> dict[str, str] | None:

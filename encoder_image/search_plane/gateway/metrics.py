@@ -5,6 +5,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from search_plane.gateway.answer import Timings
 from search_plane.gateway.faults import Unavailable
 from search_plane.gateway.protection.breakers import BreakerMetrics
+from search_plane.gateway.reranking import RerankMetrics
 from search_plane.release.record import ReleaseSnapshot
 
 STAGES = ("understand", "embed", "vector", "keyword", "join", "rerank")
@@ -16,7 +17,6 @@ class GatewayMetrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.breakers = BreakerMetrics(self.registry)
         self.requests = Counter(
             "gateway_requests", "Answered HTTP requests.", ["route", "status"], registry=self.registry
         )
@@ -110,6 +110,8 @@ class GatewayMetrics:
             for cache in ("vectors", "candidates")
             for hit in (True, False)
         }
+        self.breakers = BreakerMetrics(self.registry)
+        self.reranking = RerankMetrics(self.registry)
         self.ready = Gauge("gateway_ready", "1 while /readyz says 200.", registry=self.registry)
 
     def answered(self, release: str, path: str, timings: Timings, dropped: int, degraded: list[str]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from search_plane.gateway.experiment import assigned
 from search_plane.release.policy import SearchPolicy
 from search_plane.understanding.synonyms import Synonyms, synonyms_of
 
@@ -36,6 +37,8 @@ def rules_of(policy: SearchPolicy) -> Rules:
             f" {fusion.semantic_weight} and {fusion.keyword_weight}"
         )
     try:
+        if policy.experiment is not None:
+            assigned("", policy.experiment)
         return Rules(policy, policy.revision(), synonyms_of(policy.synonyms))
     except ValueError as error:
         raise BadPolicy(str(error)) from None

@@ -5,18 +5,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from time import perf_counter
 
+from pydantic import JsonValue
+
 from search_plane.gateway.answer import Answer, Corrected, Facets, Hit, Path, Timings, UnderstoodQuery
 from search_plane.gateway.candidates import depth_for, find
 from search_plane.gateway.experiment import Assignment, assigned, in_cohort
-from search_plane.gateway.joining import Shown, join
+from search_plane.gateway.filters import number
+from search_plane.gateway.joining import Shown, join, mark
 from search_plane.gateway.metrics import GatewayMetrics
 from search_plane.gateway.policy_file import Rules
+from search_plane.gateway.preference import POOL, Seen, preferred, prefers
 from search_plane.gateway.query import Asked, Query, checked_query
-from search_plane.gateway.reranking import MOST_TEXTS, PolicyReranker, reordered
+from search_plane.gateway.reranking import PolicyReranker, reordered
 from search_plane.gateway.serving import ReleasePath
 from search_plane.gateway.sides import Asking, Found, Patience, Wanted, milliseconds_since
 from search_plane.gateway.within import within
-from search_plane.release.policy import Mode, RerankerPolicy
+from search_plane.release.policy import Mode
 from search_plane.understanding.understand import understand
 from search_plane.understanding.understood import Understood, as_written
 
@@ -33,11 +37,7 @@ class Means:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """An answer, and what it says of its release: that it answered, that it failed, or nothing (it was not asked).
-
-    `query` is what was asked. `assignment` is the experiment's arm where that decided how it was answered, `cohort`
-    whether the user is in the re-ranker's where that decided over re-ranking; else None.
-    """
+    """An answer, what it says of its release (that it answered, that it failed, or nothing), and what the log is told."""
 
     answer: Answer
     release_asked: bool
@@ -64,23 +64,26 @@ async def search(path: ReleasePath, asked: Asked, means: Means, search_id: str =
         understand(query.text, path.lexicon, rules.synonyms) if query.understand else as_written(query.text)
     )
     understanding = milliseconds_since(started)
-    experiment = rules.policy.experiment
-    assignment = assigned(query.key, experiment) if experiment and query.key else None
+    assignment = _assignment(query, rules)
     arm = assignment.arm if assignment else None
-    # Every query tells the re-ranker of itself: its share is one of them all.
-    reranked_by = rules.policy.reranker if means.reranker.wanted(query.rerank, query.key or None) else None
-    reach = _reach(path, query, reranked_by)
+    rerank = means.reranker.wanted(query.rerank, query.key or None)
+    reach = _reach(path, query, understood, rules, rerank)
     wanted = _wanted(path, query, understood, arm, rules, reach)
     asking = Asking(path, means.metrics, means.patience, until)
     found, cached = await _candidates(asking, wanted)
 
     join_started = perf_counter()
-    shown = Shown(reach, query.offset, query.wanted, query.highlight)
+    anew = rerank or prefers(understood)
+    shown = Shown(reach, query.offset, query.wanted, query.highlight and not anew)
     joined, missing = await join(asking, wanted, found, shown)
     joining = milliseconds_since(join_started)
+    _prefer(joined.hits, understood)
     rerank_started = perf_counter()
-    ranked = await _reranked(query, reranked_by, means.reranker, joined.hits, until)
+    ranked = await _reranked(query, rules, means.reranker, joined.hits, until) if rerank else None
+    reranking = milliseconds_since(rerank_started) if rerank else 0.0
     hits = (ranked or joined.hits)[query.offset : query.wanted]
+    if query.highlight and anew:
+        missing += await mark(asking, wanted, hits)
 
     timings = Timings.model_construct(
         understand=understanding,
@@ -88,7 +91,7 @@ async def search(path: ReleasePath, asked: Asked, means: Means, search_id: str =
         vector=found.vector,
         keyword=found.keyword,
         join=joining,
-        rerank=milliseconds_since(rerank_started) if reranked_by else 0.0,
+        rerank=reranking,
         total=milliseconds_since(started),
     )
     degraded = list(dict.fromkeys((*found.degraded, *missing)))
@@ -119,9 +122,15 @@ async def search(path: ReleasePath, asked: Asked, means: Means, search_id: str =
         release_asked=found.semantic_asked,
         release_failed=found.semantic_failed,
         query=query,
-        assignment=assignment if query.mode is None else None,
-        cohort=_cohort(query, rules.policy.reranker),
+        assignment=assignment,
+        cohort=_cohort(query, rules),
     )
+
+
+def _assignment(query: Query, rules: Rules) -> Assignment | None:
+    """The experiment's arm of whoever asks, where there is an experiment and a key."""
+    experiment = rules.policy.experiment
+    return assigned(query.key, experiment) if experiment is not None and query.key else None
 
 
 def _wanted(
@@ -149,24 +158,43 @@ async def _candidates(asking: Asking, wanted: Wanted) -> tuple[Found, bool]:
     return (replace(found, embed=0.0, vector=0.0, keyword=0.0) if cached else found), cached
 
 
-def _reach(path: ReleasePath, query: Query, reranked_by: RerankerPolicy | None) -> int:
-    """How many products the answer is chosen from: to the page's end, or as many as are ordered anew."""
-    if reranked_by is None:
-        return query.wanted
-    return max(query.wanted, min(reranked_by.candidates, MOST_TEXTS, path.snapshot.top_k))
-
-
-def _cohort(query: Query, policy: RerankerPolicy | None) -> bool | None:
-    """Whether the user is in the re-ranker's cohort, where it was left to that."""
+def _cohort(query: Query, rules: Rules) -> bool | None:
+    """Whether the user is in the re-ranker's cohort, where there is one and the caller left it to that."""
+    policy = rules.policy.reranker
     if policy is None or query.rerank is not None or not query.key:
         return None
     return in_cohort(query.key, policy)
 
 
+def _reach(path: ReleasePath, query: Query, understood: Understood, rules: Rules, rerank: bool) -> int:
+    """How many products the answer is chosen from: to the page's end, or as many as are ordered anew."""
+    reach = query.wanted
+    if prefers(understood):
+        reach = max(reach, POOL)
+    if rerank and rules.policy.reranker is not None:
+        reach = max(reach, rules.policy.reranker.candidates)
+    return max(query.wanted, min(reach, path.snapshot.top_k))
+
+
+def _prefer(hits: list[Hit], understood: Understood) -> None:
+    """Orders the hits anew by what the query says beside its words, and their ranks with them."""
+    if not prefers(understood):
+        return
+    seen = [Seen(_text(hit.title), _text(hit.category), number(hit.price)) for hit in hits]
+    hits[:] = [hits[place] for place in preferred(seen, understood)]
+    for rank, hit in enumerate(hits, 1):
+        hit.rank = rank
+
+
+def _text(value: JsonValue) -> str | None:
+    return value if isinstance(value, str) else None
+
+
 async def _reranked(
-    query: Query, policy: RerankerPolicy | None, reranker: PolicyReranker, hits: list[Hit], until: float
+    query: Query, rules: Rules, reranker: PolicyReranker, hits: list[Hit], until: float
 ) -> list[Hit] | None:
-    """The hits in the cross-encoder's order; None where it was not wanted or had no time."""
+    """The hits in the cross-encoder's order; None where it had no room or no time."""
+    policy = rules.policy.reranker
     if policy is None:
         return None
     scores = await reranker.order(query.text, [str(hit.title or "") for hit in hits], until)

@@ -1,58 +1,42 @@
 """The gateway's HTTP server: routes, errors as JSON, probes, and an orderly end."""
 
+import asyncio
+import contextlib
 import logging
 import os
 import sys
-from typing import Any
+from collections.abc import AsyncIterator
 
 import uvicorn
 from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pythonjsonlogger.json import JsonFormatter
 from starlette.background import BackgroundTask
-from starlette.exceptions import HTTPException
 
-from search_plane.gateway.answer import ANSWER_EXAMPLE, Answer, Problem, Readiness
+from search_plane.gateway.answer import ANSWER_EXAMPLE, Answer, Readiness
 from search_plane.gateway.asgi import AroundRequests, Leaving, request_id
 from search_plane.gateway.asking import described, read
+from search_plane.gateway.candidates import turned_away
 from search_plane.gateway.clicks import add_clicks
 from search_plane.gateway.draining import DrainingServer
-from search_plane.gateway.faults import BadQuery, Unavailable, turned_away
+from search_plane.gateway.faults import BadQuery, Unavailable
 from search_plane.gateway.metrics import GatewayMetrics
 from search_plane.gateway.page.routes import add_page
-from search_plane.gateway.running import Running
-from search_plane.gateway.search import search
-from search_plane.gateway.search_log_sinks import LogSettings
+from search_plane.gateway.problems import PROBLEMS, add_problems, as_json
+from search_plane.gateway.reranking import PolicyReranker
+from search_plane.gateway.search import Means, Outcome, search
+from search_plane.gateway.search_log_sinks import LogSettings, search_log
+from search_plane.gateway.serving import ReleasePath
 from search_plane.gateway.settings import Settings
+from search_plane.gateway.sides import Patience
+from search_plane.gateway.switch import ReleaseSwitch
+from search_plane.gateway.traffic import Traffic
 from search_plane.release.gateway_state import GatewayState
+from search_plane.release.record import CatalogueTarget
 from search_plane.tracing import TELEMETRY, Traced, TraceIds, export_spans
 
 log = logging.getLogger(__name__)
-
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    400: {
-        "model": Problem,
-        "description": "A bad parameter; `field` names it, `error` says what to send instead.",
-        "content": {
-            "application/json": {"example": {"error": "k must be between 1 and 100, it is 0", "field": "k"}}
-        },
-    },
-    503: {
-        "model": Problem,
-        "description": "No release yet, or neither its encoder and Milvus nor the catalogue answer. See `Retry-After`.",
-        "content": {
-            "application/json": {
-                "example": {"error": "the encoder did not answer in time", "field": "encoder"}
-            }
-        },
-    },
-}
-
-
-def _json(content: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(content.model_dump_json(), status, headers, media_type="application/json")
 
 
 def create_app(
@@ -61,7 +45,7 @@ def create_app(
     """The application. `leaving.draining` turns /readyz to 503 and closes kept connections."""
     leaving = leaving or Leaving()
     metrics = GatewayMetrics()
-    state = Running(settings, metrics, leaving, log_settings or LogSettings())
+    state = _State(settings, metrics, leaving, log_settings or LogSettings())
     app = FastAPI(
         title="Semantic product search",
         version="0.1.0",
@@ -74,20 +58,126 @@ def create_app(
     app.add_middleware(AroundRequests, metrics=metrics, leaving=leaving)
     # Outermost: the last that is added.
     app.add_middleware(Traced)
-    _add_problems(app, metrics)
+    add_problems(app, metrics)
     _add_search(app, state)
-    add_clicks(app, state.log)
+    add_clicks(app, state.search_log)
     _add_probes(app, state)
     add_page(app)
     return app
 
 
-def _add_search(app: FastAPI, state: Running) -> None:
+class _State:
+    """What the routes share: the switch and the task that follows the release file."""
+
+    def __init__(
+        self, settings: Settings, metrics: GatewayMetrics, leaving: Leaving, log_settings: LogSettings
+    ) -> None:
+        self.settings = settings
+        self.metrics = metrics
+        self.leaving = leaving
+        self.traffic = Traffic()
+        self.reranker = PolicyReranker(
+            lambda: self.switch.policy_file.latest.policy.reranker, metrics.reranking
+        )
+        self.search_log = search_log(log_settings, self._catalogue, metrics.registry)
+        self.means = Means(
+            Patience(
+                settings.total_timeout_ms / 1000,
+                settings.keywords_after_ms / 1000 or None,
+                settings.semantic_wait_ms / 1000,
+            ),
+            metrics,
+            lambda: self.switch.policy_file.latest,
+            self.reranker,
+        )
+        self._switch: ReleaseSwitch | None = None
+        self._following: asyncio.Task[None] | None = None
+        self._last_catalogue: CatalogueTarget | None = None
+
+    @contextlib.asynccontextmanager
+    async def lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
+        """Follows the release file while the server runs."""
+        self._switch = ReleaseSwitch(self.settings, self.metrics)
+        self._following = asyncio.create_task(self._switch.follow())
+        logging_searches = asyncio.create_task(self.search_log.run())
+        try:
+            yield
+        finally:
+            for task in (self._following, logging_searches):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+            # The log's last lines may have to go to the catalogue of the release in use.
+            await self.search_log.close()
+            await self._switch.close()
+            await self.reranker.close()
+
+    def _catalogue(self) -> CatalogueTarget | None:
+        """The catalogue in use, or that was; None before the first release."""
+        if (current := self.switch.current) is not None:
+            self._last_catalogue = current.snapshot.catalogue
+        return self._last_catalogue
+
+    async def note(self, outcome: Outcome) -> None:
+        """The search log's line of an answer."""
+        answer, query = outcome.answer, outcome.query
+        self.search_log.exposure(
+            answer,
+            query.key or None,
+            search_id=answer.search_id,
+            mode=answer.mode,
+            # What the caller chose the arm did not decide.
+            assignment=outcome.assignment if query.mode is None else None,
+            offset=query.offset,
+            filtered=bool(query.filters),
+            reranked=answer.reranked,
+            cohort=outcome.cohort,
+            policy=answer.policy,
+        )
+
+    @property
+    def alive(self) -> bool:
+        """False once the release file is no longer followed: only a new process would heal that."""
+        return self._following is not None and not self._following.done() and self.switch.alive
+
+    @property
+    def switch(self) -> ReleaseSwitch:
+        """The switch; there is one while the server runs."""
+        assert self._switch is not None
+        return self._switch
+
+    def current(self) -> ReleasePath:
+        """The release in use, or Unavailable."""
+        path = self.switch.current
+        if path is None:
+            raise Unavailable("release", "absent", "there is no release yet", retry_after=5)
+        return path
+
+    def readiness(self) -> Readiness:
+        """What /readyz says."""
+        switch = self.switch
+        current = switch.current
+        waiting_for = (
+            dict(current.waiting_for) if current else {"release": switch.file_error or "not read yet"}
+        )
+        ready = not waiting_for and not self.leaving.draining
+        self.metrics.ready.set(ready)
+        return Readiness(
+            ready=ready,
+            release=current.snapshot.release if current else None,
+            waiting_for=waiting_for,
+            pending=switch.pending.snapshot.release if switch.pending else None,
+            release_file=switch.file_error,
+            draining=self.leaving.draining,
+        )
+
+
+def _add_search(app: FastAPI, state: _State) -> None:
     # Its parameters are read by hand, and the answer is not built twice.
     @app.get(
         "/search",
         response_model=Answer,
-        responses={200: {"content": {"application/json": {"example": ANSWER_EXAMPLE}}}, **_PROBLEMS},
+        responses={200: {"content": {"application/json": {"example": ANSWER_EXAMPLE}}}, **PROBLEMS},
         summary="Search products by meaning and words",
         openapi_extra={"parameters": described()},
     )
@@ -110,18 +200,18 @@ def _add_search(app: FastAPI, state: Running) -> None:
             state.traffic.failed(answer.release)
         elif outcome.release_asked:
             state.traffic.answered(answer.release, answer.timings_ms.total, answer.total)
-        response = _json(answer)
-        if state.log.takes:
+        response = as_json(answer)
+        if state.search_log.takes:
             # Sent first: no answer waits for its line in the log.
             response.background = BackgroundTask(state.note, outcome)
         return response
 
     @app.get("/release", response_model=GatewayState, summary="The release in use, the next, and its traffic")
     async def release_state() -> Response:
-        return _json(state.switch.state(state.leaving.draining, state.traffic.window()))
+        return as_json(state.switch.state(state.leaving.draining, state.traffic.window()))
 
 
-def _add_probes(app: FastAPI, state: Running) -> None:
+def _add_probes(app: FastAPI, state: _State) -> None:
     @app.get("/healthz", summary="Whether this process works")
     async def healthz() -> Response:
         return Response(
@@ -131,48 +221,13 @@ def _add_probes(app: FastAPI, state: Running) -> None:
     @app.get("/readyz", response_model=Readiness, responses={503: {"model": Readiness}}, summary="Readiness")
     async def readyz() -> Response:
         readiness = state.readiness()
-        return _json(readiness, 200 if readiness.ready else 503)
+        return as_json(readiness, 200 if readiness.ready else 503)
 
     @app.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:
         state.readiness()
-        current = state.switch.current
-        state.metrics.breakers.show(current.guards if current else None)
-        state.metrics.lexicon_brands.set(len(current.lexicon.brands) if current else 0)
+        state.switch.show()
         return Response(state.metrics.text(), media_type=CONTENT_TYPE_LATEST)
-
-
-def _add_problems(app: FastAPI, metrics: GatewayMetrics) -> None:
-    @app.exception_handler(BadQuery)
-    async def bad_query(_request: Request, error: BadQuery) -> Response:
-        return _json(Problem(error=str(error), field=error.field), 400)
-
-    @app.exception_handler(RequestValidationError)
-    async def bad_parameter(_request: Request, error: RequestValidationError) -> Response:
-        first = error.errors()[0]
-        field = str(first["loc"][-1])
-        return _json(Problem(error=f"{field}: {first['msg']}", field=field), 400)
-
-    @app.exception_handler(Unavailable)
-    async def unavailable(_request: Request, fault: Unavailable) -> Response:
-        metrics.failed(fault)
-        log.warning(
-            "no answer: %s",
-            fault,
-            extra={"part": fault.dependency, "reason": fault.reason, "request_id": request_id.get()},
-        )
-        return _json(
-            Problem(error=str(fault), field=fault.dependency), 503, {"Retry-After": str(fault.retry_after)}
-        )
-
-    @app.exception_handler(HTTPException)
-    async def no_such_route(_request: Request, error: HTTPException) -> Response:
-        return _json(Problem(error=str(error.detail), field="path"), error.status_code)
-
-    @app.exception_handler(Exception)
-    async def unexpected(_request: Request, _error: Exception) -> Response:
-        # The cause goes to the log (the server writes it), never to the caller.
-        return _json(Problem(error="the gateway failed to answer", field="gateway"), 500)
 
 
 def log_as_json() -> None:
@@ -185,12 +240,11 @@ def log_as_json() -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
 
 
-def _refuse(error: ValidationError, prefix: str) -> None:
+def _wrong_environment(error: ValidationError, prefix: str) -> int:
     for wrong in error.errors(include_url=False, include_input=False):
-        if wrong["loc"]:
-            log.error("environment variable %s%s: %s", prefix, str(wrong["loc"][0]).upper(), wrong["msg"])
-        else:
-            log.error("environment: %s", wrong["msg"])
+        name = prefix + str(wrong["loc"][0] if wrong["loc"] else "").upper()
+        log.error("environment variable %s: %s", name, wrong["msg"])
+    return 2
 
 
 def main() -> int:
@@ -199,13 +253,11 @@ def main() -> int:
     try:
         settings = Settings.from_environment(os.environ)
     except ValidationError as error:
-        _refuse(error, "")
-        return 2
+        return _wrong_environment(error, "")
     try:
         log_settings = LogSettings.from_environment(os.environ)
     except ValidationError as error:
-        _refuse(error, "SEARCH_LOG_")
-        return 2
+        return _wrong_environment(error, "SEARCH_LOG_")
     export_spans("gateway", os.environ)
     leaving = Leaving()
     config = uvicorn.Config(

@@ -13,14 +13,13 @@ from numpy.typing import NDArray
 from search_plane.gateway.caching import Bounded, Remembered
 from search_plane.gateway.embedding import QueryEncoder
 from search_plane.gateway.faults import Unavailable
-from search_plane.gateway.filters import Filters
 from search_plane.gateway.join import Catalogue
 from search_plane.gateway.lexicon import LexiconWatch
 from search_plane.gateway.lexicons import Lexicons
 from search_plane.gateway.metrics import GatewayMetrics
 from search_plane.gateway.protection.breakers import Breakers
 from search_plane.gateway.settings import Settings
-from search_plane.gateway.vectors import Nearest, VectorSearch
+from search_plane.gateway.vectors import VectorSearch
 from search_plane.gateway.watch import CollectionWatch, Expected
 from search_plane.release.policy import BreakerPolicy
 from search_plane.release.record import ReleaseSnapshot
@@ -92,6 +91,8 @@ class ReleasePath:
         )
         # A release's own: what another's encoder did says nothing of this one's.
         self.guards = Breakers(breaker_policy, metrics.breakers)
+        self._lexicons = lexicons
+        self._words: LexiconWatch | None = None
         self.waiting_for: dict[str, str] = dict.fromkeys(_PARTS, "was not asked yet")
         # Of this path and no other: what one release came to never answers for another.
         self.query_vectors: Remembered[str, NDArray[np.float32]] = Remembered(
@@ -117,8 +118,6 @@ class ReleasePath:
             metrics,
         )
         self._settings = settings
-        self._lexicons = lexicons
-        self._words: LexiconWatch | None = None
         self._mismatch: str | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._users = 0
@@ -214,13 +213,6 @@ class ReleasePath:
         while True:
             await asyncio.sleep(_FIELDS_SECONDS)
             await self._learn_fields(asyncio.get_running_loop().time() + self._settings.es_timeout_ms / 1000)
-
-    async def nearest(
-        self, vector: NDArray[np.float32], limit: int, until: float, filters: Filters
-    ) -> Nearest:
-        """The nearest rows within what the collection can tell of the filters. Raises Unavailable."""
-        # Collections that store nothing of a product know no condition.
-        return await self.vectors.nearest(vector, limit, until, filters.milvus(self.vectors.stores_fields))
 
     @property
     def lexicon(self) -> Lexicon:

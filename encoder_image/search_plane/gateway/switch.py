@@ -74,6 +74,11 @@ class ReleaseSwitch:
             self._metrics.policy(policy.latest.revision, policy.error is None)
         self.settle()
 
+    def show(self) -> None:
+        """Brings the state of the release in use into the metrics: its breakers', and what it knows of the words."""
+        self._metrics.breakers.show(self.current.guards if self.current else None)
+        self._metrics.lexicon_brands.set(len(self.current.lexicon.brands) if self.current else 0)
+
     def settle(self) -> None:
         """Opens what is named, switches when its parts have answered, lets go of the rest."""
         wanted, announced = self.file.latest, self.next_file.latest
@@ -121,7 +126,7 @@ class ReleaseSwitch:
             leaving=tuple(sorted(self._left_in_use())),
             policy=self.policy_file.latest.revision,
             draining=draining,
-            breakers={**current.guards.states()} if current else {},
+            breakers=dict(current.guards.states()) if current else {},
             traffic=traffic,
         )
 

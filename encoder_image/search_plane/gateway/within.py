@@ -10,6 +10,8 @@ from pydantic import JsonValue
 
 from search_plane.gateway.filters import NO_FILTERS, Filters, field_value, texts
 from search_plane.release.record import CatalogueFields
+from search_plane.release.stored import BRAND_FIELD
+from search_plane.stores.expression import literal
 from search_plane.understanding.folding import folded
 from search_plane.understanding.understood import Understood
 
@@ -31,21 +33,28 @@ class Within:
         """Whether anything is restricted."""
         return self != EVERYTHING
 
+    def milvus(self, stored: bool) -> str:
+        """A boolean expression on what the collection stores; "" restricts nothing. The join sees to the rest."""
+        parts = [self.filters.milvus(stored)]
+        if stored and self.excluded_brands:
+            parts.append(f"{BRAND_FIELD} not in {literal(self.excluded_brands)}")
+        return " and ".join(filter(None, parts))
+
     def lets_through(
         self, document: Mapping[str, JsonValue], fields: CatalogueFields, stock_known: bool = True
     ) -> bool:
         """Whether a product may be a hit, as the document has it."""
         if not self.filters.lets_through(document, fields, stock_known):
             return False
-        brands = set(texts(field_value(document, fields.brand)))
-        if brands & set(self.excluded_brands):
+        brands = frozenset(texts(field_value(document, fields.brand)))
+        if not brands.isdisjoint(self.excluded_brands):
             return False
         if not self.excluded and not self.fitting:
             return True
         title = folded(str(field_value(document, fields.title)))
         if (
             self.fitting
-            and not brands & set(self.fitting_brands)
+            and brands.isdisjoint(self.fitting_brands)
             and not any(_says(title, name) for name in self.fitting)
         ):
             return False

@@ -36,6 +36,8 @@ class Parts:
     def __init__(self) -> None:
         self.snapshot = snapshot()
         self.guards = Breakers(BreakerPolicy)
+        self.vectors = self
+        self.stores_fields = False
         self.metrics = GatewayMetrics()
         self.query_vectors: Remembered[str, Any] = Remembered(
             "vectors", Bounded(0, 0, 0.0, lambda _: 1, lambda: 0.0), self.metrics
@@ -99,7 +101,7 @@ def away(part: Any, reason: str = "connection") -> Unavailable:
 
 
 class Open(Breaker):
-    """A fake of a breaker that is open and stays so."""
+    """A breaker that is open."""
 
     def __init__(self, lasting: bool = True) -> None:
         super().__init__("semantic", BreakerPolicy)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from search_plane.gateway.filters import NO_FILTERS, Filters, number
 from search_plane.gateway.index_fields import IndexFields, index_fields, patterns, unread
-from search_plane.gateway.within import Within, within
+from search_plane.gateway.within import EVERYTHING, Within, within
 from search_plane.release.record import CatalogueFields
 from search_plane.understanding.understood import Understood
 
@@ -38,10 +38,9 @@ def test_without_a_field_of_whole_values_words_are_matched_side_by_side() -> Non
 
 def test_all_filters_in_milvus_words() -> None:
     assert ALL.milvus(True) == (
-        'brand in ["华为","小米"] and price >= 10.0 and price <= 99.5'
-        ' and (category == "数码" or category like "数码/%")'
+        '(category == "数码" or category like "数码/%") and brand in ["小米","华为"]'
+        " and price >= 10.0 and price <= 99.5"
     )
-    # A row without a price has one below 0, and is not below any bound.
     assert Filters(price_max=5.0).milvus(True) == "price >= 0.0 and price <= 5.0"
     # Stock changes with each order, and what is not stored can't be asked.
     assert Filters(in_stock=True).milvus(True) == NO_FILTERS.milvus(True) == ALL.milvus(False) == ""
@@ -121,6 +120,15 @@ def test_a_certain_brand_is_a_filter_unless_the_caller_chose() -> None:
     assert within(NO_FILTERS, certain).filters.brands == ("小米",)
     assert within(Filters(brands=("华为",)), certain).filters.brands == ("华为",)
     assert within(NO_FILTERS, Understood("小米", "", brands=("小米",))).filters == NO_FILTERS
+    bounded = Understood("耳机", "耳机", price_min=100.0, price_max=200.0)
+    assert within(NO_FILTERS, bounded).filters == Filters(price_min=100.0, price_max=200.0)
+    assert within(Filters(price_max=50.0), bounded).filters == Filters(price_max=50.0)
+    assert within(NO_FILTERS, Understood("小米", "小米")) == EVERYTHING
+    unbranded = within(Filters(in_stock=True), Understood("手机", "手机", excluded_brands=("苹果",)))
+    assert unbranded.milvus(True) == 'brand not in ["苹果"]'
+    assert unbranded.milvus(False) == ""
+    assert not unbranded.lets_through({"brand": ["苹果"], "stock": 1}, FIELDS)
+    assert unbranded.lets_through({"brand": "小米", "stock": 1}, FIELDS)
     excluding = within(NO_FILTERS, Understood("手机 不要苹果", "手机", excluded=("苹果", "IPhone")))
     assert excluding == Within(excluded=("苹果", "IPhone"))
     assert not excluding.lets_through({"title": "适用iphone 15"}, FIELDS)
