@@ -83,7 +83,9 @@ class Load:
     """`concurrency` workers; `rate` bounds queries per second in all, 0 leaves them to the answers' speed."""
 
     def __init__(self, url: str, queries: list[str], concurrency: int, rate: float, log: AnswerLog) -> None:
-        self._urls = [URL(f"{url}/search?q={quote(query)}&k={K}", encoded=True) for query in queries]
+        self._urls = [
+            URL(f"{url}/search?q={quote(query)}&k={K}&mode=semantic", encoded=True) for query in queries
+        ]
         self._concurrency = concurrency
         self._pause = concurrency / rate if rate else 0.0
         self._log = log

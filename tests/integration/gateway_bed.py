@@ -41,6 +41,8 @@ QUERIES = (
 )  # fmt: skip
 # float32 sums differ in their last bits between Milvus and numpy.
 SCORE_TOLERANCE = 2e-5
+# Each query asks its parts, unless a test is of the caches.
+UNCACHED = {"vector_cache_entries": 0, "result_cache_entries": 0}
 # Importing the gateway takes seconds of a processor, which a busy machine spreads over many more.
 START_SECONDS = 120.0
 
@@ -142,17 +144,21 @@ class GatewayProcess:
             HOST="127.0.0.1",
             PORT=self.port,
             POLL_SECONDS=0.05,
-            **{"drain_seconds": 0.2, **settings},
+            **{"drain_seconds": 0.2, **UNCACHED, **settings},
         )
         self._environment = {name.upper(): value for name, value in self._environment.items()}
         self._process: subprocess.Popen[bytes] | None = None
 
-    def mount(self, content: str, announced: str = "{}") -> None:
-        """Replaces release.json and next.json in one step, as the kubelet does: the symlink ..data moves."""
+    def mount(self, content: str, announced: str = "{}", policy: str = "{}") -> None:
+        """Replaces all files in one step, as the kubelet does: the symlink ..data moves."""
         self._versions += 1
         data = self._mount / f"..{self._versions}"
         data.mkdir()
-        for name, text in (("release.json", content), ("next.json", announced)):
+        for name, text in (
+            ("release.json", content),
+            ("next.json", announced),
+            ("policy.json", policy),
+        ):
             (data / name).write_text(text, encoding="utf-8")
             if not (self._mount / name).is_symlink():
                 (self._mount / name).symlink_to(f"..data/{name}")
@@ -204,9 +210,10 @@ class GatewayProcess:
         body: dict[str, Any] = httpx.get(f"{self.url}/readyz", timeout=5).json()
         return body
 
-    def search(self, q: str, k: int = 10) -> httpx.Response:
-        """One query."""
-        return httpx.get(f"{self.url}/search", params={"q": q, "k": k}, timeout=10)
+    def search(self, q: str, k: int = 10, mode: str | None = "semantic", **others: Any) -> httpx.Response:
+        """One query; by meaning, which brute force can judge, unless another mode is given. None: as the policy has it."""
+        modes = {} if mode is None else {"mode": mode}
+        return httpx.get(f"{self.url}/search", params={"q": q, "k": k, **modes, **others}, timeout=10)
 
     def metrics(self) -> str:
         """The text of /metrics."""

@@ -76,7 +76,8 @@ class SteadyLoad:
     async def _search(self, session: aiohttp.ClientSession, query: str) -> None:
         at = self.now
         try:
-            async with session.get(f"{self.url}/search", params={"q": query, "k": str(K)}) as response:
+            asked = {"q": query, "k": str(K), "mode": "semantic"}
+            async with session.get(f"{self.url}/search", params=asked) as response:
                 status, body = response.status, await response.json()
         except (aiohttp.ClientError, TimeoutError) as error:
             status, body = 0, {"error": f"{type(error).__name__}: {error}"}

@@ -101,7 +101,8 @@ async def measure(shop: Shop, gateway: GatewayProcess) -> Measured:
 
         async def through(query: str) -> float:
             started = perf_counter()
-            async with session.get(f"{gateway.url}/search", params={"q": query, "k": str(K)}) as response:
+            asked = {"q": query, "k": str(K), "mode": "semantic"}
+            async with session.get(f"{gateway.url}/search", params=asked) as response:
                 assert response.status == 200
                 await response.read()
             return perf_counter() - started

@@ -49,7 +49,8 @@ class Load:
             number += 1
             query = QUERIES[number % len(QUERIES)]
             try:
-                async with session.get(f"{self.url}/search", params={"q": query, "k": str(K)}) as response:
+                asked = {"q": query, "k": str(K), "mode": "semantic"}
+                async with session.get(f"{self.url}/search", params=asked) as response:
                     body = await response.json()
                     if response.status == 200:
                         self.answers.append(body)
@@ -339,7 +340,8 @@ def test_queries_in_flight_at_the_end_are_finished(shop: Shop, tmp_path: Path) -
                 async with aiohttp.ClientSession() as session:
 
                     async def one(query: str) -> int:
-                        async with session.get(f"{gateway.url}/search", params={"q": query}) as response:
+                        asked = {"q": query, "mode": "semantic"}
+                        async with session.get(f"{gateway.url}/search", params=asked) as response:
                             await response.read()
                             return response.status
 

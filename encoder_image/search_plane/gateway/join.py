@@ -1,9 +1,10 @@
 """Joining what is near with what exists: price and stock are the catalogue's at the moment of the query."""
 
 import asyncio
+import zlib
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from elastic_transport import ConnectionError as ElasticConnectionError
 from elastic_transport import ConnectionTimeout, TransportError
@@ -11,94 +12,119 @@ from elasticsearch import ApiError
 from pydantic import JsonValue
 from tenacity import retry, retry_if_exception, stop_after_attempt
 
-from search_plane.gateway.answer import Hit
-from search_plane.gateway.collection import Neighbour
+from search_plane.gateway.answer import Hit, Scores
+from search_plane.gateway.catalogue_answers import Document, Words, found_marks, found_words, judged
 from search_plane.gateway.faults import Unavailable
+from search_plane.gateway.filters import STORED_FIELDS, field_value
+from search_plane.gateway.index_fields import IndexFields, index_fields, patterns, unread
+from search_plane.gateway.within import EVERYTHING, Within
 from search_plane.release.record import CatalogueFields, CatalogueTarget
 from search_plane.stores.catalogue import CatalogueConnection
 
 T = TypeVar("T")
-Document = Mapping[str, JsonValue]
+# All that is read of an answer: the rest is as long again.
+_WORDS_PATHS = (
+    "timed_out",
+    "_shards.failed",
+    "hits.total",
+    "hits.hits._id",
+    "hits.hits._score",
+    "aggregations",
+)
+_MARKS_PATHS = ("hits.hits._id", "hits.hits.highlight")
+_DOCS_PATHS = ("docs._id", "docs.found", "docs.error", "docs._source")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A product that a search found, and what each made of it. `score` is what the path orders by.
+
+    `stored` is what the release's collection holds of it. By words it was found within the filters; what is found by
+    meaning alone may yet have to be held against them.
+    """
+
+    id: str
+    score: float
+    semantic: float | None = None
+    keyword: float | None = None
+    fused: float | None = None
+    stored: Document | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """Hits, nearest first; `dropped` are gone from the catalogue, `unknown` are hits it could not judge."""
+    """Hits, best first; `dropped` are gone from the catalogue, `unknown` are hits it could not judge.
+
+    `filtered` were found and are not within the caller's filters, or could not be held against them.
+    """
 
     hits: list[Hit]
     dropped: int
     unknown: int
+    filtered: int = 0
 
 
 def merge(
-    neighbours: Sequence[Neighbour], answers: Mapping[str, Document | None], fields: CatalogueFields, k: int
+    candidates: Sequence[Candidate],
+    answers: Mapping[str, Document | None],
+    fields: CatalogueFields,
+    k: int,
+    within: Within = EVERYTHING,
 ) -> Joined:
-    """Joins neighbours with the catalogue's answers by id, up to `k` hits. Pure.
+    """Joins candidates with the catalogue's answers by id, up to `k` hits. Pure.
 
-    `answers[id]` is the document's source, or None when the catalogue has no such document: that neighbour is
-    dropped. An id missing in `answers` was not judged (a shard failed): the hit stays, without fields. Neighbours
-    after the k-th hit are not counted.
+    `answers[id]` is the document's source, or None when the catalogue has no such document: that candidate is
+    dropped. An id missing in `answers` was not judged (a shard failed): the hit stays, with what is stored of it, if
+    that or the search by words says that it is within the restrictions. Candidates after the k-th hit are not counted.
     """
     hits: list[Hit] = []
-    dropped = unknown = 0
-    for neighbour in neighbours:
+    dropped = unknown = filtered = 0
+    for candidate in candidates:
         if len(hits) == k:
             break
-        if neighbour.id not in answers:
+        names, stored = fields, False
+        if candidate.id not in answers:
+            source: Document = candidate.stored or {}
+            names, stored = STORED_FIELDS, candidate.stored is not None
+            if within and not (
+                within.lets_through(source, names, stock_known=False)
+                if stored
+                else candidate.keyword is not None
+            ):
+                filtered += 1
+                continue
             unknown += 1
-            source: Document = {}
         else:
-            answer = answers[neighbour.id]
+            answer = answers[candidate.id]
             if answer is None:
                 dropped += 1
                 continue
             source = answer
+            if within and not within.lets_through(source, names):
+                filtered += 1
+                continue
         hits.append(
             Hit.model_construct(
-                id=neighbour.id,
-                score=neighbour.score,
+                id=candidate.id,
+                score=candidate.score,
                 rank=len(hits) + 1,
-                title=field_value(source, fields.title),
-                brand=field_value(source, fields.brand),
-                category=field_value(source, fields.category),
-                price=field_value(source, fields.price),
-                stock=field_value(source, fields.stock),
+                scores=Scores.model_construct(
+                    semantic=candidate.semantic, keyword=candidate.keyword, fused=candidate.fused, rerank=None
+                ),
+                title=field_value(source, names.title),
+                brand=field_value(source, names.brand),
+                category=field_value(source, names.category),
+                price=field_value(source, names.price),
+                stock=field_value(source, names.stock),
+                stored=stored,
+                highlight=None,
             )
         )
-    return Joined(hits, dropped, unknown)
+    return Joined(hits, dropped, unknown, filtered)
 
 
-def field_value(source: Document, path: str) -> JsonValue:
-    """The value of a field in a source, None when absent; `a.b` also finds b within the object a."""
-    if path in source:
-        return source[path]
-    head, dot, rest = path.partition(".")
-    inner = source.get(head)
-    return field_value(inner, rest) if dot and isinstance(inner, dict) else None
-
-
-def judged(docs: Sequence[Mapping[str, JsonValue]]) -> dict[str, Document | None]:
-    """The part of an mget answer that is a judgement: found documents, and those known to be gone. Pure."""
-    answers: dict[str, Document | None] = {}
-    for doc in docs:
-        if "error" in doc:
-            continue
-        source = doc.get("_source")
-        answers[str(doc["_id"])] = (source if isinstance(source, dict) else {}) if doc.get("found") else None
-    return answers
-
-
-def keyword_query(text: str, fields: CatalogueFields, catalogue_filter: str) -> dict[str, JsonValue]:
-    """Elasticsearch's query for a text's words, any of which may match. Pure."""
-    words: dict[str, JsonValue] = {
-        "multi_match": {
-            "query": text,
-            "fields": [f"{fields.title}^3", f"{fields.brand}^2", fields.category],
-            "lenient": True,
-        }
-    }
-    filters: list[JsonValue] = [{"query_string": {"query": catalogue_filter}}] if catalogue_filter else []
-    return {"bool": {"must": [words], "filter": filters}}
+def _preference(text: str) -> str:
+    return f"q{zlib.crc32(text.encode()):08x}"
 
 
 def _connection_failed(error: BaseException) -> bool:
@@ -106,7 +132,10 @@ def _connection_failed(error: BaseException) -> bool:
 
 
 class Catalogue:
-    """The catalogue's documents by id, over a pool of kept connections."""
+    """The catalogue's documents, by id and by words, over a pool of kept connections.
+
+    `fields`: what its index can be asked, once `learn_fields` has read it.
+    """
 
     def __init__(self, target: CatalogueTarget, timeout_seconds: float, connections: int) -> None:
         """Opens nothing yet. Raises ValueError for a URL that is none."""
@@ -116,6 +145,7 @@ class Catalogue:
         fields = target.fields
         self._includes = [fields.title, fields.brand, fields.category, fields.price, fields.stock]
         self._filter = target.filter
+        self.fields: IndexFields = unread(fields)
 
     async def documents(self, ids: Sequence[str], until: float) -> dict[str, Document | None]:
         """What the catalogue says of each id (see `judged`) by the loop's time `until`; else Unavailable.
@@ -133,12 +163,34 @@ class Catalogue:
             for identifier, document in judged(docs).items()
         }
 
-    async def matching(self, text: str, limit: int, until: float) -> list[Neighbour]:
-        """The `limit` products whose title, brand or category match the text's words best, by Elasticsearch's score.
+    async def matching(self, body: Mapping[str, Any], text: str, until: float) -> Words:
+        """What a search's `body` (see `words_search`) finds, as Elasticsearch's last refresh has seen it.
 
-        Finds what Elasticsearch's last refresh has seen. Raises Unavailable as `documents` does.
+        The same `text` goes to the same copies of the shards: equal scores are in one order from page to page.
+        Raises Unavailable as `documents` does.
         """
-        return await self._within(self._match(text, limit), until)
+        loop = asyncio.get_running_loop()
+        ends = min(until, loop.time() + self._timeout)
+        left = max(1, round((ends - loop.time()) * 1000))
+        asked = {**body, "timeout": f"{left}ms"}
+        return found_words(await self._within(self._search(asked, _WORDS_PATHS, _preference(text)), ends))
+
+    async def marks(self, body: dict[str, Any], until: float) -> dict[str, str]:
+        """Marked titles by id, see `marks_search`. Raises Unavailable as `documents` does."""
+        return found_marks(await self._within(self._search(body, _MARKS_PATHS, None), until))
+
+    async def learn_fields(self, until: float) -> None:
+        """Reads what the index's fields can be searched for. Raises Unavailable as `documents` does."""
+        target = self._connection.target
+        response = await self._within(
+            self._connection.call(
+                lambda client: client.field_caps(
+                    index=target.index, fields=patterns(target.fields), ignore_unavailable=True
+                )
+            ),
+            until,
+        )
+        self.fields = index_fields(response.body.get("fields", {}), target.fields)
 
     async def probe(self, until: float) -> None:
         """Asks for a document that need not exist; Unavailable when that can't be judged (no such index)."""
@@ -164,9 +216,11 @@ class Catalogue:
     async def _mget(self, ids: Sequence[str]) -> list[dict[str, JsonValue]]:
         index = self._connection.target.index
         response = await self._connection.call(
-            lambda client: client.mget(index=index, ids=list(ids), source_includes=self._includes)
+            lambda client: client.mget(
+                index=index, ids=list(ids), source_includes=self._includes, filter_path=_DOCS_PATHS
+            )
         )
-        docs: list[dict[str, JsonValue]] = response.body["docs"]
+        docs: list[dict[str, JsonValue]] = response.body.get("docs", [])
         return docs
 
     @retry(retry=retry_if_exception(_connection_failed), stop=stop_after_attempt(2), reraise=True)
@@ -186,13 +240,15 @@ class Catalogue:
         return frozenset(str(hit["_id"]) for hit in response.body["hits"]["hits"])
 
     @retry(retry=retry_if_exception(_connection_failed), stop=stop_after_attempt(2), reraise=True)
-    async def _match(self, text: str, limit: int) -> list[Neighbour]:
-        target = self._connection.target
-        query = keyword_query(text, target.fields, target.filter)
+    async def _search(
+        self, body: dict[str, Any], paths: Sequence[str], preference: str | None
+    ) -> Mapping[str, Any]:
+        index = self._connection.target.index
         response = await self._connection.call(
-            lambda client: client.search(index=target.index, query=query, size=limit, source=False)
+            lambda client: client.search(index=index, body=body, filter_path=paths, preference=preference)
         )
-        return [Neighbour(str(hit["_id"]), float(hit["_score"])) for hit in response.body["hits"]["hits"]]
+        answer: Mapping[str, Any] = response.body
+        return answer
 
     async def close(self) -> None:
         """Closes the pool."""

@@ -6,6 +6,7 @@ from search_plane.gateway.answer import Timings
 from search_plane.gateway.faults import Unavailable
 from search_plane.release.record import ReleaseSnapshot
 
+STAGES = ("understand", "embed", "vector", "keyword", "join", "rerank")
 _SECONDS = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0)
 
 
@@ -33,7 +34,7 @@ class GatewayMetrics:
         )
         self.stage_seconds = Histogram(
             "gateway_stage_seconds",
-            "Time in one step of a query: embed, vector, keyword, join.",
+            "Time in one step of a query: understand, embed, vector, keyword, join, rerank.",
             ["stage"],
             buckets=_SECONDS,
             registry=self.registry,
@@ -81,18 +82,48 @@ class GatewayMetrics:
             ["kind"],
             registry=self.registry,
         )
+        self.policy_file_good = Gauge(
+            "gateway_policy_file_good",
+            "1 while the policy file is a good policy, or absent.",
+            registry=self.registry,
+        )
+        self.policy_info = Gauge(
+            "gateway_policy_info", "1 for the policy in use.", ["revision"], registry=self.registry
+        )
+        self.cache_looks = Counter(
+            "gateway_cache_looks",
+            "Looks into a cache (vectors, candidates) that found what they looked for (hit), or did not (miss).",
+            ["cache", "result"],
+            registry=self.registry,
+        )
+        # Looked up once: labels() is a lock and a tuple, on every query.
+        self._looks = {
+            (cache, hit): self.cache_looks.labels(cache, "hit" if hit else "miss")
+            for cache in ("vectors", "candidates")
+            for hit in (True, False)
+        }
         self.ready = Gauge("gateway_ready", "1 while /readyz says 200.", registry=self.registry)
 
     def answered(self, release: str, path: str, timings: Timings, dropped: int, degraded: list[str]) -> None:
         """One query answered."""
         self.queries.labels(release, path).inc()
-        for stage in ("embed", "vector", "keyword", "join"):
+        for stage in STAGES:
             if milliseconds := getattr(timings, stage):
                 self.stage_seconds.labels(stage).observe(milliseconds / 1000)
         if dropped:
             self.dropped.labels(release).inc(dropped)
         for part in degraded:
             self.degraded.labels(part).inc()
+
+    def cached(self, cache: str, hit: bool) -> None:
+        """One look into a cache."""
+        self._looks[cache, hit].inc()
+
+    def policy(self, revision: str, good: bool) -> None:
+        """The policy in use, and whether its file is good now."""
+        self.policy_file_good.set(good)
+        self.policy_info.clear()
+        self.policy_info.labels(revision).set(1)
 
     def failed(self, fault: Unavailable) -> None:
         """One dependency's failure."""

@@ -9,10 +9,10 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from types import FrameType
-from typing import Annotated, Any
+from typing import Any
 
 import uvicorn
-from fastapi import FastAPI, Query, Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, ValidationError
@@ -21,12 +21,14 @@ from starlette.exceptions import HTTPException
 
 from search_plane.gateway.answer import ANSWER_EXAMPLE, Answer, Problem, Readiness
 from search_plane.gateway.asgi import AroundRequests, Leaving, request_id
+from search_plane.gateway.asking import described, read
 from search_plane.gateway.faults import BadQuery, Unavailable
+from search_plane.gateway.hooks import NoReranker, turned_away
 from search_plane.gateway.metrics import GatewayMetrics
-from search_plane.gateway.query import MAX_CHARACTERS, MAX_K
-from search_plane.gateway.search import Patience, search
+from search_plane.gateway.search import Means, search
 from search_plane.gateway.serving import ReleasePath
 from search_plane.gateway.settings import Settings
+from search_plane.gateway.sides import Patience
 from search_plane.gateway.switch import ReleaseSwitch
 from search_plane.gateway.traffic import Traffic
 from search_plane.release.gateway_state import GatewayState
@@ -37,7 +39,7 @@ log = logging.getLogger(__name__)
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: {
         "model": Problem,
-        "description": "A bad q or k.",
+        "description": "A bad parameter; `field` names it, `error` says what to send instead.",
         "content": {
             "application/json": {"example": {"error": "k must be between 1 and 100, it is 0", "field": "k"}}
         },
@@ -66,7 +68,7 @@ def create_app(settings: Settings, leaving: Leaving | None = None) -> FastAPI:
     app = FastAPI(
         title="Semantic product search",
         version="0.1.0",
-        description="Finds products by meaning; price and stock are the catalogue's at that moment.",
+        description="Finds products by meaning and words; price and stock are the catalogue's at that moment.",
         docs_url=None,
         redoc_url=None,
         lifespan=state.lifespan,
@@ -89,7 +91,16 @@ class _State:
         self.metrics = metrics
         self.leaving = leaving
         self.traffic = Traffic()
-        self.patience = Patience(settings.total_timeout_ms / 1000, settings.keywords_after_ms / 1000 or None)
+        self.means = Means(
+            Patience(
+                settings.total_timeout_ms / 1000,
+                settings.keywords_after_ms / 1000 or None,
+                settings.semantic_wait_ms / 1000,
+            ),
+            metrics,
+            lambda: self.switch.policy_file.latest,
+            NoReranker(),
+        )
         self._switch: ReleaseSwitch | None = None
         self._following: asyncio.Task[None] | None = None
 
@@ -144,39 +155,33 @@ class _State:
 
 
 def _add_search(app: FastAPI, state: _State) -> None:
+    # Its parameters are read by hand, and the answer is not built twice.
     @app.get(
         "/search",
         response_model=Answer,
         responses={200: {"content": {"application/json": {"example": ANSWER_EXAMPLE}}}, **_PROBLEMS},
-        summary="Search products by meaning",
+        summary="Search products by meaning and words",
+        openapi_extra={"parameters": described()},
     )
-    async def search_products(
-        q: Annotated[
-            str,
-            Query(
-                description=f"What to search for: 1..{MAX_CHARACTERS} characters after NFKC and trimming.",
-                examples=["便宜的蓝牙耳机"],
-            ),
-        ],
-        k: Annotated[
-            int, Query(description=f"Hits wanted: 1..{MAX_K}, at most the release's depth.", examples=[10])
-        ] = 10,
-    ) -> Response:
+    async def search_products(request: Request) -> Response:
+        asked = read(request.query_params.multi_items(), request.headers)
         # One path object per query: a switch in between can't mix two releases.
         path = state.current()
         try:
             with path.in_use():
-                answer = await search(path, q, k, state.patience, state.metrics)
+                outcome = await search(path, asked, state.means, request_id.get())
         except BadQuery:
             raise
-        except Exception:
-            state.traffic.failed(path.snapshot.release)
+        except Exception as error:
+            if not (isinstance(error, Unavailable) and turned_away(error)):
+                state.traffic.failed(path.snapshot.release)
             raise
-        if answer.path == "semantic":
-            state.traffic.answered(answer.release, answer.timings_ms.total, answer.total)
-        else:
+        answer = outcome.answer
+        if outcome.release_failed:
             # The caller got something, the release did not answer: whoever judges the release must see that.
             state.traffic.failed(answer.release)
+        elif outcome.release_asked:
+            state.traffic.answered(answer.release, answer.timings_ms.total, answer.total)
         return _json(answer)
 
     @app.get("/release", response_model=GatewayState, summary="The release in use, the next, and its traffic")

@@ -3,21 +3,36 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from search_plane.gateway.caching import Bounded, Remembered
 from search_plane.gateway.embedding import QueryEncoder
 from search_plane.gateway.faults import Unavailable
+from search_plane.gateway.filters import Filters
+from search_plane.gateway.hooks import Guards
 from search_plane.gateway.join import Catalogue
 from search_plane.gateway.metrics import GatewayMetrics
 from search_plane.gateway.settings import Settings
-from search_plane.gateway.vectors import VectorSearch
+from search_plane.gateway.vectors import Nearest, VectorSearch
 from search_plane.gateway.watch import CollectionWatch, Expected
 from search_plane.release.record import ReleaseSnapshot
 
+if TYPE_CHECKING:
+    from search_plane.gateway.sides import Found
+
 log = logging.getLogger(__name__)
 
+# A query's vector is the same for as long as the encoder is; those that nobody asks for any more shall go.
+_VECTOR_SECONDS = 3600.0
+# What an entry takes beside its value: the key, and the cache's own links.
+_ENTRY_BYTES = 600
+# Seconds between readings of what the catalogue's index can be asked.
+_FIELDS_SECONDS = 600.0
 # Longest age of "its parts have answered" while a release waits to be used.
 WARM_SECONDS = 5.0
 # Readings of the release file for each question to a part that has not answered: a file is cheaper to ask than an encoder.
@@ -64,7 +79,32 @@ class ReleasePath:
             settings.encoder_hedge_ms / 1000 or None,
             on_extra=lambda: metrics.extra_searches.labels("encoder").inc(),
         )
+        # A release's own: what another's encoder did says nothing of this one's.
+        self.guards = Guards()
         self.waiting_for: dict[str, str] = dict.fromkeys(_PARTS, "was not asked yet")
+        # Of this path and no other: what one release came to never answers for another.
+        self.query_vectors: Remembered[str, NDArray[np.float32]] = Remembered(
+            "vectors",
+            Bounded(
+                settings.vector_cache_entries,
+                settings.vector_cache_megabytes << 20,
+                _VECTOR_SECONDS,
+                lambda vector: vector.nbytes + _ENTRY_BYTES,
+                time.monotonic,
+            ),
+            metrics,
+        )
+        self.candidates: Remembered[Hashable, Found] = Remembered(
+            "candidates",
+            Bounded(
+                settings.result_cache_entries,
+                settings.result_cache_megabytes << 20,
+                settings.result_cache_seconds,
+                lambda found: found.size(),
+                time.monotonic,
+            ),
+            metrics,
+        )
         self._settings = settings
         self._mismatch: str | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -92,6 +132,7 @@ class ReleasePath:
         self._tasks = [
             asyncio.create_task(self._keep_asking(on_answers)),
             asyncio.create_task(self.watch.run(self._settings.probe_seconds)),
+            asyncio.create_task(self._keep_learning()),
         ]
 
     async def _keep_asking(self, on_answers: Callable[[], None]) -> None:
@@ -116,6 +157,7 @@ class ReleasePath:
                 await self._ask_milvus(until)
             else:
                 await asyncio.gather(*(self.catalogue.probe(until) for _ in range(_WARM_CONNECTIONS)))
+                await self._learn_fields(until)
         except Unavailable as fault:
             if not self.in_service or part in self.waiting_for:
                 self.waiting_for[part] = str(fault)
@@ -146,6 +188,36 @@ class ReleasePath:
             return frozenset()
         return frozenset(identifier for identifier, document in documents.items() if document is None)
 
+    async def _learn_fields(self, until: float) -> None:
+        """Reads what the index's fields can be searched for; without it words are looked for by the fields' names alone."""
+        try:
+            await self.catalogue.learn_fields(until)
+        except Unavailable as fault:
+            log.warning("the fields of the catalogue's index can't be read: %s", fault)
+
+    async def _keep_learning(self) -> None:
+        """A sub-field that is added to the index is found without a restart."""
+        while True:
+            await asyncio.sleep(_FIELDS_SECONDS)
+            await self._learn_fields(asyncio.get_running_loop().time() + self._settings.es_timeout_ms / 1000)
+
+    async def nearest(
+        self, vector: NDArray[np.float32], limit: int, until: float, filters: Filters
+    ) -> Nearest:
+        """The nearest rows within what the collection can tell of the filters. Raises Unavailable."""
+        # Collections that store nothing of a product know no condition.
+        condition = filters.milvus(bool(getattr(self.vectors, "stores_fields", False)))
+        if not condition:
+            return await self.vectors.nearest(vector, limit, until)
+        search: Any = self.vectors.nearest
+        nearest: Nearest = await search(vector, limit, until, condition)
+        return nearest
+
+    @property
+    def lexicon(self) -> Any:
+        """What is known of the catalogue's words. None until the lexicon's watch is there."""
+        return None
+
     def refuse_mismatch(self) -> None:
         """Raises Unavailable when the collection is known to be another fingerprint's."""
         if self._mismatch is not None:
@@ -169,4 +241,5 @@ class ReleasePath:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._idle.wait()
+        await self.guards.close()
         await asyncio.gather(self.encoder.close(), self.vectors.close(), self.catalogue.close())

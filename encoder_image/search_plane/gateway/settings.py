@@ -6,6 +6,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from search_plane.release.policy import POLICY_KEY
+
 Milliseconds = Annotated[int, Field(ge=1, le=60_000)]
 
 
@@ -18,6 +20,9 @@ class Settings(BaseModel):
     sent (0: never): another encoder or replica may answer what one that is starting or stopping holds up.
     `keywords_after_ms` is how long a query is given before a search by its words begins beside it, to be answered from
     when the encoder or Milvus fails (0: never, such a query gets 503).
+    `semantic_wait_ms` is how long a query by meaning and words waits for the meaning before it is answered by words.
+    `vector_cache_*` bound the queries' vectors that are kept, `result_cache_*` the lists of products that they led to
+    (0: none are kept); each release has its own.
     `probe_seconds` is how often the sentinel rows are looked for. `drain_seconds` is how long a gateway that was
     told to stop goes on serving while it says on /readyz that it is leaving (what the cluster needs to stop
     sending queries); `stop_seconds` is how long queries in flight may then still take.
@@ -33,11 +38,17 @@ class Settings(BaseModel):
     milvus_timeout_ms: Milliseconds = 1_500
     milvus_hedge_ms: Annotated[int, Field(ge=0, le=60_000)] = 150
     keywords_after_ms: Annotated[int, Field(ge=0, le=60_000)] = 500
+    semantic_wait_ms: Milliseconds = 500
     es_timeout_ms: Milliseconds = 500
     total_timeout_ms: Milliseconds = 2_000
     pool_connections: Annotated[int, Field(ge=1, le=4_096)] = 64
     poll_seconds: Annotated[float, Field(gt=0, le=60)] = 0.2
     probe_seconds: Annotated[float, Field(gt=0, le=60)] = 1.0
+    vector_cache_entries: Annotated[int, Field(ge=0, le=10_000_000)] = 10_000
+    vector_cache_megabytes: Annotated[int, Field(ge=0, le=65_536)] = 64
+    result_cache_entries: Annotated[int, Field(ge=0, le=10_000_000)] = 2_000
+    result_cache_megabytes: Annotated[int, Field(ge=0, le=65_536)] = 64
+    result_cache_seconds: Annotated[float, Field(ge=0, le=60)] = 5.0
     drain_seconds: Annotated[float, Field(ge=0, le=300)] = 5.0
     stop_seconds: Annotated[float, Field(gt=0, le=300)] = 10.0
 
@@ -45,6 +56,11 @@ class Settings(BaseModel):
     def next_file(self) -> Path:
         """The release to make ready: beside the release file, so that both change in one step."""
         return self.release_file.with_name("next.json")
+
+    @property
+    def policy_file(self) -> Path:
+        """How queries are answered: beside the release file."""
+        return self.release_file.with_name(POLICY_KEY)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":

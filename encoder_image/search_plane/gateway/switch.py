@@ -6,6 +6,7 @@ import logging
 from pymilvus import MilvusException
 
 from search_plane.gateway.metrics import GatewayMetrics
+from search_plane.gateway.policy_file import PolicyFile
 from search_plane.gateway.serving import ReleasePath
 from search_plane.gateway.settings import Settings
 from search_plane.gateway.snapshot import SnapshotFile
@@ -27,6 +28,8 @@ class ReleaseSwitch:
     def __init__(self, settings: Settings, metrics: GatewayMetrics) -> None:
         self.file = SnapshotFile(settings.release_file)
         self.next_file = SnapshotFile(settings.next_file, optional=True)
+        self.policy_file = PolicyFile(settings.policy_file)
+        metrics.policy(self.policy_file.latest.revision, good=True)
         self.current: ReleasePath | None = None
         self._settings = settings
         self._metrics = metrics
@@ -64,6 +67,9 @@ class ReleaseSwitch:
         # In this order a release is never seen as no longer announced and not yet named.
         self.next_file.refresh()
         self.file.refresh()
+        if self.policy_file.refresh():
+            policy = self.policy_file
+            self._metrics.policy(policy.latest.revision, policy.error is None)
         self.settle()
 
     def settle(self) -> None:
@@ -99,6 +105,8 @@ class ReleaseSwitch:
         next_error = self.next_file.error or (self._refused.get(following) if following else None)
         if next_error is not None:
             waiting_for["next.json"] = next_error
+        if self.policy_file.error is not None:
+            waiting_for[self.policy_file.path.name] = self.policy_file.error
         return GatewayState(
             release=current.snapshot.release if current else "",
             fingerprint=current.snapshot.fingerprint if current else "",
@@ -109,6 +117,7 @@ class ReleaseSwitch:
             prepared=path is not None and path.ready,
             waiting_for=waiting_for,
             leaving=tuple(sorted(self._left_in_use())),
+            policy=self.policy_file.latest.revision,
             draining=draining,
             traffic=traffic,
         )

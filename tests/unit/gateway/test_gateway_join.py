@@ -2,8 +2,10 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
-from search_plane.gateway.collection import Neighbour
-from search_plane.gateway.join import Document, field_value, judged, keyword_query, merge
+from search_plane.gateway.catalogue_answers import Document, judged
+from search_plane.gateway.filters import Filters, field_value
+from search_plane.gateway.join import Candidate, merge
+from search_plane.gateway.within import Within
 from search_plane.release.record import CatalogueFields
 
 FIELDS = CatalogueFields()
@@ -13,12 +15,12 @@ SOURCES = st.dictionaries(
 )
 ANSWERS = st.dictionaries(IDS, st.none() | SOURCES, max_size=30)
 NEIGHBOURS = st.lists(
-    st.builds(Neighbour, IDS, st.floats(-1, 1)), max_size=30, unique_by=lambda neighbour: neighbour.id
+    st.builds(Candidate, IDS, st.floats(-1, 1)), max_size=30, unique_by=lambda neighbour: neighbour.id
 )
 
 
 def test_fields_are_the_catalogues_and_the_order_is_the_nearness() -> None:
-    near = [Neighbour("a", 0.9), Neighbour("b", 0.8), Neighbour("c", 0.7)]
+    near = [Candidate("a", 0.9), Candidate("b", 0.8), Candidate("c", 0.7)]
     fields = CatalogueFields(title="name", price="offer.price")
     joined = merge(
         near,
@@ -33,28 +35,43 @@ def test_fields_are_the_catalogues_and_the_order_is_the_nearness() -> None:
     assert (joined.dropped, joined.unknown) == (1, 0)
 
 
-def test_words_are_looked_for_within_the_catalogues_filter() -> None:
-    query = keyword_query("蓝牙耳机", CatalogueFields(title="name"), "stock:>0")["bool"]
-    assert isinstance(query, dict)
-    assert query["filter"] == [{"query_string": {"query": "stock:>0"}}]
-    assert "name^3" in str(query["must"])
-    assert keyword_query("蓝牙耳机", FIELDS, "")["bool"] == {
-        "must": [
-            {
-                "multi_match": {
-                    "query": "蓝牙耳机",
-                    "fields": ["title^3", "brand^2", "category"],
-                    "lenient": True,
-                }
-            }
-        ],
-        "filter": [],
+def test_what_the_catalogue_did_not_judge_is_told_as_it_was_stored() -> None:
+    stored: Document = {"title": "旧", "brand": "小米", "category": "手机", "price": 10.0}
+    candidates = [Candidate("a", 0.9, stored=stored), Candidate("b", 0.8), Candidate("c", 0.7)]
+    fields = CatalogueFields(title="name")
+    joined = merge(candidates, {"c": {"name": "丙", "stock": 2}}, fields, 3)
+    assert [(hit.id, hit.stored, hit.title, hit.price, hit.stock) for hit in joined.hits] == [
+        ("a", True, "旧", 10.0, None),
+        ("b", False, None, None, None),
+        ("c", False, "丙", None, 2),
+    ]
+    assert joined.unknown == 2
+
+
+def test_the_live_document_decides_what_is_within_the_filters() -> None:
+    within = Within(Filters(brands=("小米",), in_stock=True), excluded=("二手",))
+    stored: Document = {"title": "旧", "brand": "小米"}
+    candidates = [Candidate(one, 1.0) for one in "abcd"] + [
+        Candidate("e", 1.0, stored=stored),
+        Candidate("f", 1.0, stored={"brand": "大米"}),
+        Candidate("g", 1.0, keyword=3.0),
+        Candidate("h", 1.0),
+    ]
+    answers: dict[str, Document | None] = {
+        "a": {"brand": "小米", "stock": 1, "title": "新"},
+        "b": {"brand": "小米", "stock": 0},
+        "c": {"brand": "小米", "stock": 1, "title": "二手 手机"},
+        "d": {"brand": "大米", "stock": 5},
     }
+    joined = merge(candidates, answers, FIELDS, 10, within)
+    # What is unknown stays where it was stored so, or was found within the filters by words.
+    assert [hit.id for hit in joined.hits] == ["a", "e", "g"]
+    assert (joined.filtered, joined.unknown, joined.dropped) == (5, 2, 0)
 
 
 @given(NEIGHBOURS, ANSWERS)
 def test_every_neighbour_is_a_hit_or_dropped(
-    neighbours: list[Neighbour], answers: dict[str, Document | None]
+    neighbours: list[Candidate], answers: dict[str, Document | None]
 ) -> None:
     joined = merge(neighbours, answers, FIELDS, len(neighbours))
     gone = [n.id for n in neighbours if n.id in answers and answers[n.id] is None]
@@ -75,7 +92,7 @@ def test_every_neighbour_is_a_hit_or_dropped(
 
 @given(NEIGHBOURS, ANSWERS, st.integers(1, 10))
 def test_hits_end_at_k_and_nothing_behind_them_is_counted(
-    neighbours: list[Neighbour], answers: dict[str, Document | None], k: int
+    neighbours: list[Candidate], answers: dict[str, Document | None], k: int
 ) -> None:
     whole, cut = (merge(neighbours, answers, FIELDS, limit) for limit in (len(neighbours) + 1, k))
     assert cut.hits == whole.hits[:k]

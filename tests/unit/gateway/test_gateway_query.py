@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from search_plane.gateway.faults import BadQuery
-from search_plane.gateway.query import MAX_CHARACTERS, MAX_K, checked_k, checked_query, checked_text
+from search_plane.gateway.query import MAX_CHARACTERS, MAX_K, Asked, checked_k, checked_query, checked_text
 
 
 @pytest.mark.parametrize(
@@ -80,5 +80,5 @@ def test_k_may_be_as_deep_as_the_release(k: int) -> None:
 )
 def test_k_outside_its_range_is_refused_with_the_range(k: int, top_k: int, limit: int) -> None:
     with pytest.raises(BadQuery, match=f"between 1 and {limit}, it is {k}") as refused:
-        checked_query("手机", k, top_k)
+        checked_query(Asked("手机", k), top_k)
     assert refused.value.field == "k"

@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from search_plane.gateway.answer import ANSWER_EXAMPLE, Answer
 from search_plane.gateway.asgi import Leaving
 from search_plane.gateway.server import create_app
 from search_plane.gateway.settings import Settings
 from search_plane.release.gateway_state import GatewayState, ReleaseTraffic
+from search_plane.release.policy import Fusion, SearchPolicy
 from starlette.testclient import TestClient
 
 from tests.testbed.plane import wait_until
@@ -50,7 +52,7 @@ def test_without_a_release_there_is_no_answer(client: TestClient) -> None:
     state = client.get("/release")
     assert state.status_code == 200
     assert GatewayState.model_validate_json(state.content) == GatewayState(
-        waiting_for={"release.json": "does not exist"}
+        waiting_for={"release.json": "does not exist"}, policy=SearchPolicy().revision()
     )
     ready = client.get("/readyz")
     assert ready.status_code == 503
@@ -70,6 +72,18 @@ def test_without_a_release_there_is_no_answer(client: TestClient) -> None:
         ({"q": "大米", "k": "many"}, "k"),
         ({"q": "大米", "k": ""}, "k"),
         ({"q": "大米", "k": "9" * 5000}, "k"),
+        ({"q": "大米", "offset": "-1"}, "offset"),
+        ({"q": "大米", "offset": "45"}, "offset"),
+        ({"q": "大米", "mode": "magic"}, "mode"),
+        ({"q": "大米", "brand": ""}, "brand"),
+        ({"q": "大米", "category": "\x07"}, "category"),
+        ({"q": "大米", "price_min": "cheap"}, "price_min"),
+        ({"q": "大米", "price_min": "nan"}, "price_min"),
+        ({"q": "大米", "price_max": "-1"}, "price_max"),
+        ({"q": "大米", "price_min": "2", "price_max": "1"}, "price_min"),
+        ({"q": "大米", "in_stock": "maybe"}, "in_stock"),
+        ({"q": "大米", "facets": "2"}, "facets"),
+        ({"q": "大米", "user": "u" * 257}, "user"),
     ],
 )
 def test_a_bad_query_is_told_its_field(held: TestClient, parameters: dict[str, str], field: str) -> None:
@@ -138,6 +152,26 @@ def test_an_announced_address_that_is_none_is_told(held: TestClient, release_fil
     assert held.get("/healthz").status_code == 200
 
 
+def test_a_policy_is_followed_without_a_release_and_a_bad_one_changes_nothing(
+    held: TestClient, release_file: Path
+) -> None:
+    policy_file = release_file.with_name("policy.json")
+    good = SearchPolicy(fusion=Fusion(mode="keyword"))
+    policy_file.write_text(good.to_json())
+    wait_until("the policy to be taken", lambda: state_of(held).policy == good.revision())
+    for bad in ('{"half', '{"fusion": {"semantic_weight": -1}}', '{"unknown": 1}'):
+        policy_file.write_text(bad)
+        wait_until("it to be refused", lambda: "gateway_policy_file_good 0.0" in held.get("/metrics").text)
+        assert "policy.json" in state_of(held).waiting_for
+        assert state_of(held).policy == good.revision()
+        policy_file.write_text("{}")
+        wait_until("nothing to be wrong", lambda: "gateway_policy_file_good 1.0" in held.get("/metrics").text)
+        assert state_of(held).policy == good.revision()
+    policy_file.unlink()
+    assert state_of(held).policy == good.revision()
+    assert f'gateway_policy_info{{revision="{good.revision()}"}} 1.0' in held.get("/metrics").text
+
+
 def test_failed_queries_are_counted_by_release(held: TestClient) -> None:
     for parameters in ({"q": "大米"}, {"q": "大米"}, {"q": ""}):
         held.get("/search", params=parameters)
@@ -192,7 +226,9 @@ def test_the_description_is_whole(client: TestClient) -> None:
     get = described["paths"]["/search"]["get"]
     assert set(get["responses"]) >= {"200", "400", "503"}
     assert get["responses"]["200"]["content"]["application/json"]["example"]["hits"][0]["rank"] == 1
-    assert {parameter["name"] for parameter in get["parameters"]} == {"q", "k"}
+    assert {parameter["name"] for parameter in get["parameters"]} >= {"q", "k", "offset", "mode", "brand"}
+    assert set(ANSWER_EXAMPLE) == set(described["components"]["schemas"]["Answer"]["properties"])
+    Answer.model_validate(ANSWER_EXAMPLE)
     assert client.get("/nowhere").json() == {"error": "Not Found", "field": "path"}
 
 

@@ -1,0 +1,117 @@
+"""From candidates to hits: what the catalogue says of them at this moment, and the marks in their titles."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from search_plane.gateway.catalogue_answers import Document
+from search_plane.gateway.catalogue_query import marks_search
+from search_plane.gateway.collection import Neighbour
+from search_plane.gateway.faults import Unavailable
+from search_plane.gateway.hooks import with_stored
+from search_plane.gateway.join import Candidate, Joined, merge
+from search_plane.gateway.sides import Asking, Found, Wanted
+
+# Seconds for the join when the catalogue has just been too late with its search: it hardly is in time now, and a query
+# may not wait for it twice.
+JOIN_AFTER_LATE = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Which hits are wanted: `reach` of them in all, of which those from `first` to `last` are shown."""
+
+    reach: int
+    first: int
+    last: int
+    highlight: bool
+
+
+async def join(asking: Asking, wanted: Wanted, found: Found, shown: Shown) -> tuple[Joined, list[str]]:
+    """The best `reach` that exist and lie within what is wanted, and what is missing of them.
+
+    Raises Unavailable when the catalogue is away and nothing is known to be within what was asked for: an answer
+    without hits would say that there is nothing.
+    """
+    until = asking.until
+    if found.words_late:
+        until = min(until, asyncio.get_running_loop().time() + JOIN_AFTER_LATE)
+    likely = [one.id for one in found.candidates[shown.first : shown.last]] if shown.highlight else []
+    marking = asyncio.ensure_future(_marks(asking, wanted, likely, until)) if likely else None
+    try:
+        joined, degraded = await _live(asking, wanted, found.candidates, shown.reach, until)
+        if marking is None:
+            return joined, degraded
+        marks = await marking
+        page = [hit.id for hit in joined.hits[shown.first : shown.last]]
+        if marks is not None and (moved_up := [one for one in page if one not in set(likely)]):
+            more = await _marks(asking, wanted, moved_up, until)
+            marks = None if more is None else marks | more
+        if marks is None:
+            return joined, [*degraded, "highlight"]
+        for hit in joined.hits:
+            hit.highlight = marks.get(hit.id)
+        return joined, degraded
+    finally:
+        if marking is not None:
+            marking.cancel()
+
+
+async def _live(
+    asking: Asking, wanted: Wanted, candidates: Sequence[Candidate], reach: int, until: float
+) -> tuple[Joined, list[str]]:
+    """Those beyond the first are asked for only when some of the first are gone."""
+    path = asking.path
+    fields = path.snapshot.catalogue.fields
+    documents: dict[str, Document | None] = {}
+    joined = Joined([], 0, 0)
+    known = 0
+    try:
+        while known < len(candidates) and len(joined.hits) < reach:
+            upto = reach if known == 0 else len(candidates)
+            documents |= await _documents(asking, [one.id for one in candidates[known:upto]], until)
+            known = upto
+            joined = merge(candidates[:known], documents, fields, reach, wanted.within)
+    except Unavailable as fault:
+        asking.metrics.failed(fault)
+        joined = merge(
+            await _with_stored(asking, candidates, documents), documents, fields, reach, wanted.within
+        )
+        if joined.filtered and not joined.hits:
+            raise
+    return joined, ["catalogue"] if joined.unknown else []
+
+
+async def _with_stored(
+    asking: Asking, candidates: Sequence[Candidate], documents: Mapping[str, object]
+) -> list[Candidate]:
+    """The candidates that the catalogue said nothing of with what the release stored of them, if Milvus tells it."""
+    unjudged = [Neighbour(one.id, one.score) for one in candidates if one.id not in documents]
+    try:
+        found = await asking.path.guards.milvus.call(
+            lambda: with_stored(asking.path.vectors, unjudged, asking.until), judge_latency=False
+        )
+    except Unavailable as fault:
+        asking.metrics.failed(fault)
+        return list(candidates)
+    stored = {one.id: getattr(one, "stored", None) for one in found}
+    return [replace(one, stored=stored.get(one.id)) for one in candidates]
+
+
+async def _documents(asking: Asking, ids: list[str], until: float) -> dict[str, Document | None]:
+    return await asking.path.guards.elasticsearch.call(
+        lambda: asking.path.catalogue.documents(ids, until), judge_latency=False
+    )
+
+
+async def _marks(asking: Asking, wanted: Wanted, ids: list[str], until: float) -> dict[str, str] | None:
+    """Marked titles by id; None when the catalogue did not mark them."""
+    catalogue = asking.path.catalogue
+    body = marks_search(wanted.understood, catalogue.fields, ids, asking.path.snapshot.catalogue.filter)
+    try:
+        return await asking.path.guards.elasticsearch.call(
+            lambda: catalogue.marks(body, until), judge_latency=False
+        )
+    except Unavailable as fault:
+        asking.metrics.failed(fault)
+        return None
