@@ -342,7 +342,11 @@ def test_metrics_and_states_tell_each_breaker() -> None:
             with pytest.raises(Unavailable):
                 await breakers.milvus.call(fails, judge_latency=False)
 
+    assert breakers.patience(0.5) == 0.5
     run(story)
+    # While a part is probed nobody waits longer than the search by meaning may take.
+    assert breakers.patience(0.5) == 0.15
+    assert breakers.patience(0.1) == 0.1
     assert breakers.states() == {**dict.fromkeys(GUARDED, "closed"), "milvus": "open"}
     metrics.show(breakers)
 

@@ -68,6 +68,11 @@ class Breaker:
         """As it is now."""
         return at(self._circuit, self._clock()).state
 
+    @property
+    def calm(self) -> bool:
+        """Whether it is closed."""
+        return self._circuit.state == "closed"
+
     async def call(
         self, work: Callable[[], Awaitable[T]], judge_latency: bool, *, regardless: bool = False
     ) -> T:

@@ -62,6 +62,7 @@ class Breakers:
                 return Breaker(name, policy, clock)
             return Breaker(name, policy, clock, metrics.opened)
 
+        self._policy = policy
         self.encoder = breaker("encoder")
         self.milvus = breaker("milvus")
         self.elasticsearch = breaker("elasticsearch")
@@ -71,6 +72,16 @@ class Breakers:
     def every(self) -> tuple[Breaker, ...]:
         """All four."""
         return (self.encoder, self.milvus, self.elasticsearch, self.semantic)
+
+    def patience(self, seconds: float) -> float:
+        """How long a query that has another answer waits for the search by meaning, of the `seconds` it otherwise may.
+
+        While a part of it is being probed no longer than it may take: the probe goes on, its query need not wait.
+        """
+        limit = self._policy().latency_ms / 1000
+        if limit <= 0 or all(breaker.calm for breaker in (self.encoder, self.milvus, self.semantic)):
+            return seconds
+        return min(seconds, limit)
 
     def states(self) -> dict[str, State]:
         """State by name, as /release tells it."""
