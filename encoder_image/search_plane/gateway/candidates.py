@@ -38,7 +38,7 @@ async def _by_both(asking: Asking, wanted: Wanted) -> Found:
     near = _started(meaning.search())
     words = _started(by_words(asking, wanted))
     loop = asyncio.get_running_loop()
-    patience_ends = loop.time() + asking.patience.semantic_wait
+    patience_ends = loop.time() + asking.path.guards.patience(asking.patience.semantic_wait)
     try:
         no_words = await _fault_of(words)
         if no_words is None:

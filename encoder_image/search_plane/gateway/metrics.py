@@ -4,6 +4,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from search_plane.gateway.answer import Timings
 from search_plane.gateway.faults import Unavailable
+from search_plane.gateway.protection.breakers import BreakerMetrics
 from search_plane.release.record import ReleaseSnapshot
 
 STAGES = ("understand", "embed", "vector", "keyword", "join", "rerank")
@@ -15,6 +16,7 @@ class GatewayMetrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.breakers = BreakerMetrics(self.registry)
         self.requests = Counter(
             "gateway_requests", "Answered HTTP requests.", ["route", "status"], registry=self.registry
         )

@@ -204,6 +204,8 @@ def _add_probes(app: FastAPI, state: _State) -> None:
     @app.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:
         state.readiness()
+        current = state.switch.current
+        state.metrics.breakers.show(current.guards if current else None)
         return Response(state.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
 

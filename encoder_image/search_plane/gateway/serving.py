@@ -14,12 +14,13 @@ from search_plane.gateway.caching import Bounded, Remembered
 from search_plane.gateway.embedding import QueryEncoder
 from search_plane.gateway.faults import Unavailable
 from search_plane.gateway.filters import Filters
-from search_plane.gateway.hooks import Guards
+from search_plane.gateway.protection.breakers import Breakers
 from search_plane.gateway.join import Catalogue
 from search_plane.gateway.metrics import GatewayMetrics
 from search_plane.gateway.settings import Settings
 from search_plane.gateway.vectors import Nearest, VectorSearch
 from search_plane.gateway.watch import CollectionWatch, Expected
+from search_plane.release.policy import BreakerPolicy
 from search_plane.release.record import ReleaseSnapshot
 
 if TYPE_CHECKING:
@@ -49,7 +50,13 @@ class ReleasePath:
     so that `ready` is true to now; in service it only ever becomes true, as an outage is no reason to stop serving.
     """
 
-    def __init__(self, snapshot: ReleaseSnapshot, settings: Settings, metrics: GatewayMetrics) -> None:
+    def __init__(
+        self,
+        snapshot: ReleaseSnapshot,
+        settings: Settings,
+        metrics: GatewayMetrics,
+        breaker_policy: Callable[[], BreakerPolicy] = BreakerPolicy,
+    ) -> None:
         """Opens nothing yet. Raises ValueError or MilvusException for an address that is none."""
         pool = settings.pool_connections
         timeout = settings.milvus_timeout_ms / 1000
@@ -80,7 +87,7 @@ class ReleasePath:
             on_extra=lambda: metrics.extra_searches.labels("encoder").inc(),
         )
         # A release's own: what another's encoder did says nothing of this one's.
-        self.guards = Guards()
+        self.guards = Breakers(breaker_policy, metrics.breakers)
         self.waiting_for: dict[str, str] = dict.fromkeys(_PARTS, "was not asked yet")
         # Of this path and no other: what one release came to never answers for another.
         self.query_vectors: Remembered[str, NDArray[np.float32]] = Remembered(

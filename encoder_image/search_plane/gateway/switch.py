@@ -119,6 +119,7 @@ class ReleaseSwitch:
             leaving=tuple(sorted(self._left_in_use())),
             policy=self.policy_file.latest.revision,
             draining=draining,
+            breakers={**current.guards.states()} if current else {},
             traffic=traffic,
         )
 
@@ -131,7 +132,9 @@ class ReleaseSwitch:
         if snapshot in self._paths or snapshot in self._refused:
             return
         try:
-            path = ReleasePath(snapshot, self._settings, self._metrics)
+            path = ReleasePath(
+                snapshot, self._settings, self._metrics, lambda: self.policy_file.latest.policy.breaker
+            )
         except (ValueError, MilvusException):
             why = f"release {snapshot.release} names an address that is none"
             self._refused[snapshot] = why
