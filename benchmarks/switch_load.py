@@ -84,7 +84,8 @@ class Load:
 
     def __init__(self, url: str, queries: list[str], concurrency: int, rate: float, log: AnswerLog) -> None:
         self._urls = [
-            URL(f"{url}/search?q={quote(query)}&k={K}&mode=semantic", encoded=True) for query in queries
+            URL(f"{url}/search?q={quote(query)}&k={K}&mode=semantic&understand=false", encoded=True)
+            for query in queries
         ]
         self._concurrency = concurrency
         self._pause = concurrency / rate if rate else 0.0

@@ -146,7 +146,7 @@ def test_a_collection_dropped_under_a_served_index_is_told_and_built_again(
     builds[name].result()
     (collection,) = bed.collections(name)
     with bed.gateway(name) as gateway:
-        question: dict[str, str | int] = {"q": "便宜的蓝牙耳机", "k": 50}
+        question: dict[str, str | int] = {"q": "便宜的蓝牙耳机", "k": 50, "mode": "semantic"}
         before = [
             hit["id"] for hit in gateway.get("/search", params=question).raise_for_status().json()["hits"]
         ]

@@ -33,7 +33,7 @@ def test_three_queries_are_answered_with_price_and_stock_from_the_catalogue(bed:
         for query in QUERIES:
             answer = gateway.get("/search", params={"q": query, "k": 5}).raise_for_status().json()
             assert len(answer["hits"]) == 5
-            assert answer["path"] == "semantic"
+            assert answer["path"] == "fused"
             assert answer["degraded"] == []
             for hit in answer["hits"]:
                 product = catalogue.get(index=CATALOGUE_PREFIX + served, id=hit["id"])["_source"]

@@ -138,6 +138,8 @@ class GatewayProcess:
         self._mount = home / "release"
         self._mount.mkdir(parents=True)
         self._versions = 0
+        self._mounted = ("{}", "{}")
+        self._policy = "{}"
         self._log = home / "gateway.log"
         self._environment = plane_environment(
             RELEASE_FILE=self._mount / "release.json",
@@ -149,15 +151,21 @@ class GatewayProcess:
         self._environment = {name.upper(): value for name, value in self._environment.items()}
         self._process: subprocess.Popen[bytes] | None = None
 
-    def mount(self, content: str, announced: str = "{}", policy: str = "{}") -> None:
-        """Replaces all files in one step, as the kubelet does: the symlink ..data moves."""
+    def mount_policy(self, policy: str) -> None:
+        """Replaces policy.json alone; later mounts keep it."""
+        self._policy = policy
+        self.mount(*self._mounted)
+
+    def mount(self, content: str, announced: str = "{}") -> None:
+        """Replaces release.json and next.json in one step, as the kubelet does: the symlink ..data moves."""
+        self._mounted = (content, announced)
         self._versions += 1
         data = self._mount / f"..{self._versions}"
         data.mkdir()
         for name, text in (
             ("release.json", content),
             ("next.json", announced),
-            ("policy.json", policy),
+            ("policy.json", self._policy),
         ):
             (data / name).write_text(text, encoding="utf-8")
             if not (self._mount / name).is_symlink():
@@ -211,8 +219,13 @@ class GatewayProcess:
         return body
 
     def search(self, q: str, k: int = 10, mode: str | None = "semantic", **others: Any) -> httpx.Response:
-        """One query; by meaning, which brute force can judge, unless another mode is given. None: as the policy has it."""
-        modes = {} if mode is None else {"mode": mode}
+        """One query; by meaning as it is written, which brute force can judge, unless another mode is given.
+
+        None: as the policy has it.
+        """
+        modes: dict[str, str] = {} if mode is None else {"mode": mode}
+        if mode == "semantic":
+            modes["understand"] = "false"
         return httpx.get(f"{self.url}/search", params={"q": q, "k": k, **modes, **others}, timeout=10)
 
     def metrics(self) -> str:

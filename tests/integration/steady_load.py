@@ -76,7 +76,7 @@ class SteadyLoad:
     async def _search(self, session: aiohttp.ClientSession, query: str) -> None:
         at = self.now
         try:
-            asked = {"q": query, "k": str(K), "mode": "semantic"}
+            asked = {"q": query, "k": str(K), "mode": "semantic", "understand": "false"}
             async with session.get(f"{self.url}/search", params=asked) as response:
                 status, body = response.status, await response.json()
         except (aiohttp.ClientError, TimeoutError) as error:

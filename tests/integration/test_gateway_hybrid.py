@@ -47,7 +47,7 @@ def test_without_a_mode_it_is_the_policys(shop: Shop, gateway: GatewayProcess) -
     answer = asked(gateway, QUERIES[0], mode=None)
     assert (answer["mode"], answer["path"], answer["degraded"], answer["total"]) == ("fused", "fused", [], 10)
     by_words = SearchPolicy(fusion=Fusion(mode="keyword"))
-    gateway.mount(shop.blue.snapshot.to_json(), policy=by_words.to_json())
+    gateway.mount_policy(by_words.to_json())
     try:
         wait_until("the policy to be taken", lambda: gateway.state().policy == by_words.revision())
         answer = asked(gateway, QUERIES[0], mode=None)
@@ -60,7 +60,7 @@ def test_without_a_mode_it_is_the_policys(shop: Shop, gateway: GatewayProcess) -
         assert gateway.state().revision == shop.blue.snapshot.revision()
         assert "gateway_release_switches_total 1.0" in gateway.metrics()
     finally:
-        gateway.mount(shop.blue.snapshot.to_json(), policy=SearchPolicy().to_json())
+        gateway.mount_policy(SearchPolicy().to_json())
         wait_until("it to be taken back", lambda: gateway.state().policy == SearchPolicy().revision())
 
 

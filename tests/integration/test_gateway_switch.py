@@ -49,7 +49,7 @@ class Load:
             number += 1
             query = QUERIES[number % len(QUERIES)]
             try:
-                asked = {"q": query, "k": str(K), "mode": "semantic"}
+                asked = {"q": query, "k": str(K), "mode": "semantic", "understand": "false"}
                 async with session.get(f"{self.url}/search", params=asked) as response:
                     body = await response.json()
                     if response.status == 200:

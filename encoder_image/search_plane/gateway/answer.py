@@ -70,7 +70,7 @@ class Corrected(BaseModel):
 class UnderstoodQuery(BaseModel):
     """What the query was taken to mean."""
 
-    text: str = Field(description="What was embedded and looked for: folded and corrected.")
+    text: str = Field(default="", description="What was embedded and looked for: folded and corrected.")
     brands: list[str] = Field(default_factory=list, description="Brands of the catalogue that it names.")
     brand_certain: bool = Field(default=False, description="Only those brands are hits.")
     whole: list[str] = Field(
@@ -117,11 +117,12 @@ class Answer(BaseModel):
         default="", description="Names this answer in logs and clicks; the request's `X-Request-Id`."
     )
     query: str = Field(description="The query: NFKC-normalised and trimmed.")
-    understood: UnderstoodQuery
+    understood: UnderstoodQuery = Field(default_factory=UnderstoodQuery)
     release: str
     fingerprint: str = Field(description="The fingerprint of the encoder that made every vector involved.")
     policy: str = Field(default="", description="The revision of the policy that it was answered by.")
     path: Path = Field(
+        default="semantic",
         description=(
             "What the hits come from: `fused` = meaning and words; `semantic` or `keyword` = one of them, as it was"
             " asked for or because the other did not answer; `stored` = meaning, without the catalogue."

@@ -5,9 +5,8 @@ from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any
 
-from search_plane.gateway.faults import Unavailable
+from search_plane.gateway.faults import Unavailable, turned_away
 from search_plane.gateway.fusion import TIER, fuse_in_tiers
-from search_plane.gateway.hooks import turned_away
 from search_plane.gateway.join import Candidate
 from search_plane.gateway.sides import Asking, Found, Meaning, Wanted, by_words
 from search_plane.gateway.wholeness import search_depth

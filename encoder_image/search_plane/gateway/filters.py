@@ -14,6 +14,7 @@ Clause = dict[str, Any]
 
 # How a release's collection names what it stores of a product.
 STORED_FIELDS: Final = CatalogueFields()
+STORED_IN_STOCK: Final = "in_stock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ class Filters:
     ) -> bool:
         """Whether a product is within the restrictions as the document has it.
 
-        `stock_known` False: the document is what a release stored, which says nothing of stock.
+        `stock_known` False: the document is what a release stored, which at most says whether there was stock.
         """
         if not self:
             return True
@@ -91,7 +92,11 @@ class Filters:
             price = number(field_value(document, fields.price))
             if price is None or not (self.price_min or 0.0) <= price <= _or_infinite(self.price_max):
                 return False
-        return not (self.in_stock and stock_known) or (number(field_value(document, fields.stock)) or 0) > 0
+        if not self.in_stock:
+            return True
+        if not stock_known:
+            return document.get(STORED_IN_STOCK) is not False
+        return (number(field_value(document, fields.stock)) or 0) > 0
 
 
 NO_FILTERS: Final = Filters()

@@ -1,6 +1,7 @@
 """Weighted reciprocal-rank fusion of two orders of products: by meaning and by words. Pure."""
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Final
 
 from search_plane.release.policy import Fusion
@@ -18,16 +19,7 @@ def fuse(semantic: Sequence[str], keyword: Sequence[str], fusion: Fusion) -> lis
     can be. Of equal scores the nearer by meaning comes first, then the better by words: the order is one and the same
     whenever it is computed. An id that an order holds twice counts where it comes first.
     """
-    most = (fusion.semantic_weight + fusion.keyword_weight) / (K0 + 1)
-    scores: dict[str, float] = {}
-    for order, weight in ((semantic, fusion.semantic_weight), (keyword, fusion.keyword_weight)):
-        for rank, identifier in enumerate(dict.fromkeys(order), 1):
-            scores[identifier] = scores.get(identifier, 0.0) + weight / (K0 + rank)
-    # Python's sort is stable, and ids went in by meaning first, then by words.
-    return [
-        (identifier, score / most if most else 0.0)
-        for identifier, score in sorted(scores.items(), key=lambda one: -one[1])
-    ]
+    return _fused(semantic, keyword, fusion, K0 + 1)
 
 
 def fuse_in_tiers(
@@ -41,7 +33,25 @@ def fuse_in_tiers(
     if len(semantic) <= tier and len(keyword) <= tier:
         return first
     seen = {identifier for identifier, _ in first}
-    least = first[-1][1] if first else 1.0
-    behind = [one for one in fuse(semantic, keyword, fusion) if one[0] not in seen]
+    least = first[-1][1]
     # Scores never rise along the list: what is behind a tier is told as no better than the tier's last.
-    return first + [(identifier, min(score, least)) for identifier, score in behind]
+    return first + [
+        (identifier, min(score, least))
+        for identifier, score in _fused(semantic[tier:], keyword[tier:], fusion, K0 + 1 + tier)
+        if identifier not in seen
+    ]
+
+
+def _fused(
+    semantic: Sequence[str], keyword: Sequence[str], fusion: Fusion, first: int
+) -> list[tuple[str, float]]:
+    """`first` is K0 and the rank of the orders' first."""
+    most = (fusion.semantic_weight + fusion.keyword_weight) / (K0 + 1)
+    share = fusion.semantic_weight / most
+    scores = {identifier: share / place for place, identifier in enumerate(dict.fromkeys(semantic), first)}
+    share = fusion.keyword_weight / most
+    known = scores.get
+    for place, identifier in enumerate(dict.fromkeys(keyword), first):
+        scores[identifier] = known(identifier, 0.0) + share / place
+    # Python's sort is stable, also in reverse, and ids went in by meaning first, then by words.
+    return sorted(scores.items(), key=itemgetter(1), reverse=True)

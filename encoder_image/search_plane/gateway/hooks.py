@@ -1,10 +1,9 @@
-"""Where understanding, protection, experiments, logs and re-ranking plug in; what stands here until they do is plain."""
+"""Where understanding, experiments, logs and re-ranking plug in; what stands here until they do is plain."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar
 
 from search_plane.gateway.collection import Neighbour
-from search_plane.gateway.faults import Unavailable
 from search_plane.release.policy import ExperimentPolicy, Mode
 from search_plane.understanding.understood import Understood, as_written
 
@@ -19,50 +18,6 @@ def synonyms_of(lines: Sequence[str]) -> Any:
 def understand(text: str, _lexicon: Any, _synonyms: Any) -> Understood:
     """Stands for understanding.understand.understand: pure, below a millisecond."""
     return as_written(text)
-
-
-class Guard(Protocol):
-    """A breaker: lets work through, or raises Unavailable at once."""
-
-    async def call(
-        self, work: Callable[[], Awaitable[T]], judge_latency: bool, *, regardless: bool = False
-    ) -> T:
-        """The work's value; its latency counts where `judge_latency`, its failure always.
-
-        `regardless`: no other way is left, so the work is done although the breaker is open.
-        """
-
-
-class Unguarded:
-    """Stands for protection.breaker.Breaker: lets everything through."""
-
-    async def call(
-        self, work: Callable[[], Awaitable[T]], judge_latency: bool, *, regardless: bool = False
-    ) -> T:
-        """The work's value."""
-        return await work()
-
-
-class Guards:
-    """Stands for protection.breakers.Breakers: a guard for each part of a release, and one for its search by meaning."""
-
-    def __init__(self) -> None:
-        self.encoder: Guard = Unguarded()
-        self.milvus: Guard = Unguarded()
-        self.elasticsearch: Guard = Unguarded()
-        self.semantic: Guard = Unguarded()
-
-    def states(self) -> dict[str, str]:
-        """State by name, as /release tells it."""
-        return {}
-
-    async def close(self) -> None:
-        """Ends what is under way."""
-
-
-def turned_away(fault: Unavailable) -> bool:
-    """Whether a breaker kept a query from asking for a passing blip's sake: that says nothing of the release."""
-    return fault.reason == "open" and not getattr(fault, "lasting", True)
 
 
 async def with_stored(vectors: Any, neighbours: Sequence[Neighbour], until: float) -> Sequence[Neighbour]:

@@ -2,20 +2,23 @@
 
 import asyncio
 import zlib
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import quote, urlencode
 
+import orjson
+from elastic_transport import ApiResponse, ConnectionTimeout, TransportError
 from elastic_transport import ConnectionError as ElasticConnectionError
-from elastic_transport import ConnectionTimeout, TransportError
-from elasticsearch import ApiError
+from elasticsearch import ApiError, AsyncElasticsearch
 from pydantic import JsonValue
-from tenacity import retry, retry_if_exception, stop_after_attempt
 
 from search_plane.gateway.answer import Hit, Scores
 from search_plane.gateway.catalogue_answers import Document, Words, found_marks, found_words, judged
 from search_plane.gateway.faults import Unavailable
-from search_plane.gateway.filters import STORED_FIELDS, field_value
+from search_plane.gateway.filters import STORED_FIELDS
+from search_plane.gateway.filters import field_value as field_value
+from search_plane.gateway.hedging import ExtraBudget, once_more
 from search_plane.gateway.index_fields import IndexFields, index_fields, patterns, unread
 from search_plane.gateway.within import EVERYTHING, Within
 from search_plane.release.record import CatalogueFields, CatalogueTarget
@@ -23,20 +26,14 @@ from search_plane.stores.catalogue import CatalogueConnection
 
 T = TypeVar("T")
 # All that is read of an answer: the rest is as long again.
-_WORDS_PATHS = (
-    "timed_out",
-    "_shards.failed",
-    "hits.total",
-    "hits.hits._id",
-    "hits.hits._score",
-    "aggregations",
-)
-_MARKS_PATHS = ("hits.hits._id", "hits.hits.highlight")
-_DOCS_PATHS = ("docs._id", "docs.found", "docs.error", "docs._source")
+_WORDS_PATHS = "timed_out,_shards.failed,hits.total,hits.hits._id,hits.hits._score,aggregations"
+_MARKS_PATHS = "hits.hits._id,hits.hits.highlight"
+_PASSING_PATHS = "hits.hits._id"
+_DOCS_PATHS = "docs._id,docs.found,docs.error,docs._source"
+_JSON = {"Accept": "application/json", "Content-Type": "application/json"}
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A product that a search found, and what each made of it. `score` is what the path orders by.
 
     `stored` is what the release's collection holds of it. By words it was found within the filters; what is found by
@@ -123,27 +120,35 @@ def merge(
     return Joined(hits, dropped, unknown, filtered)
 
 
-def _preference(text: str) -> str:
-    return f"q{zlib.crc32(text.encode()):08x}"
-
-
-def _connection_failed(error: BaseException) -> bool:
-    return isinstance(error, ElasticConnectionError) and not isinstance(error, ConnectionTimeout)
-
-
 class Catalogue:
     """The catalogue's documents, by id and by words, over a pool of kept connections.
 
     `fields`: what its index can be asked, once `learn_fields` has read it.
     """
 
-    def __init__(self, target: CatalogueTarget, timeout_seconds: float, connections: int) -> None:
-        """Opens nothing yet. Raises ValueError for a URL that is none."""
+    def __init__(
+        self,
+        target: CatalogueTarget,
+        timeout_seconds: float,
+        connections: int,
+        on_extra: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Opens nothing yet. `on_extra` is told of each request sent once more. Raises ValueError for a bad URL."""
         # The deadline is ours, it counts the retry too; the client's own is only a net below it.
         self._connection = CatalogueConnection(target, timeout=timeout_seconds + 1.0, connections=connections)
         self._timeout = timeout_seconds
+        self._budget = ExtraBudget()
+        self._on_extra = on_extra
         fields = target.fields
-        self._includes = [fields.title, fields.brand, fields.category, fields.price, fields.stock]
+        index = quote(target.index, safe=",*")
+        shown = ",".join((fields.title, fields.brand, fields.category, fields.price, fields.stock))
+        told = {"_source_includes": shown, "filter_path": _DOCS_PATHS}
+        self._mget_path = f"/{index}/_mget?{urlencode(told, safe=',')}"
+        self._words_path = f"/{index}/_search?filter_path={_WORDS_PATHS}&preference="
+        self._marks_path = f"/{index}/_search?filter_path={_MARKS_PATHS}"
+        self._passing_path = (
+            f"/{index}/_search?filter_path={_PASSING_PATHS}&allow_partial_search_results=false"
+        )
         self._filter = target.filter
         self.fields: IndexFields = unread(fields)
 
@@ -173,11 +178,12 @@ class Catalogue:
         ends = min(until, loop.time() + self._timeout)
         left = max(1, round((ends - loop.time()) * 1000))
         asked = {**body, "timeout": f"{left}ms"}
-        return found_words(await self._within(self._search(asked, _WORDS_PATHS, _preference(text)), ends))
+        path = f"{self._words_path}q{zlib.crc32(text.encode()):08x}"
+        return found_words(await self._within(self._post("search", path, asked), ends))
 
     async def marks(self, body: dict[str, Any], until: float) -> dict[str, str]:
         """Marked titles by id, see `marks_search`. Raises Unavailable as `documents` does."""
-        return found_marks(await self._within(self._search(body, _MARKS_PATHS, None), until))
+        return found_marks(await self._within(self._post("search", self._marks_path, body), until))
 
     async def learn_fields(self, until: float) -> None:
         """Reads what the index's fields can be searched for. Raises Unavailable as `documents` does."""
@@ -212,44 +218,56 @@ class Catalogue:
         except TransportError:
             raise Unavailable("elasticsearch", "connection", "the catalogue can't be reached") from None
 
-    @retry(retry=retry_if_exception(_connection_failed), stop=stop_after_attempt(2), reraise=True)
     async def _mget(self, ids: Sequence[str]) -> list[dict[str, JsonValue]]:
-        index = self._connection.target.index
-        response = await self._connection.call(
-            lambda client: client.mget(
-                index=index, ids=list(ids), source_includes=self._includes, filter_path=_DOCS_PATHS
-            )
-        )
-        docs: list[dict[str, JsonValue]] = response.body.get("docs", [])
+        answer = await self._post("mget", self._mget_path, {"ids": list(ids)})
+        docs: list[dict[str, JsonValue]] = answer.get("docs", [])
         return docs
 
-    @retry(retry=retry_if_exception(_connection_failed), stop=stop_after_attempt(2), reraise=True)
     async def _passing(self, ids: Sequence[str]) -> frozenset[str]:
         """Those of the ids that the filter lets through."""
-        index = self._connection.target.index
         query = {
             "bool": {
                 "filter": [{"query_string": {"query": self._filter}}, {"ids": {"values": list(ids)}}],
             }
         }
-        response = await self._connection.call(
-            lambda client: client.search(
-                index=index, query=query, size=len(ids), source=False, allow_partial_search_results=False
-            )
-        )
-        return frozenset(str(hit["_id"]) for hit in response.body["hits"]["hits"])
+        body = {"query": query, "size": len(ids), "_source": False}
+        answer = await self._post("search", self._passing_path, body)
+        return frozenset(str(hit["_id"]) for hit in answer.get("hits", {}).get("hits", ()))
 
-    @retry(retry=retry_if_exception(_connection_failed), stop=stop_after_attempt(2), reraise=True)
-    async def _search(
-        self, body: dict[str, Any], paths: Sequence[str], preference: str | None
-    ) -> Mapping[str, Any]:
-        index = self._connection.target.index
-        response = await self._connection.call(
-            lambda client: client.search(index=index, body=body, filter_path=paths, preference=preference)
+    async def _post(self, endpoint: str, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The answer's body; asked once more, within a budget, when a kept connection turns out to be closed.
+
+        Below the client's own methods, which spend longer on a request than all that it needs.
+        """
+        encoded = orjson.dumps(body)
+
+        def work(client: AsyncElasticsearch) -> Awaitable[ApiResponse[Any]]:
+            return client.perform_request(
+                "POST",
+                path,
+                headers=_JSON,
+                body=encoded,
+                endpoint_id=endpoint,
+                path_parts={"index": self._connection.target.index},
+            )
+
+        self._budget.earn()
+        response = await once_more(
+            lambda: self._connection.call(work), _connection_broke, self._may_ask_again
         )
         answer: Mapping[str, Any] = response.body
         return answer
 
+    def _may_ask_again(self) -> bool:
+        allowed = self._budget.spend()
+        if allowed:
+            self._on_extra()
+        return allowed
+
     async def close(self) -> None:
         """Closes the pool."""
         await self._connection.close()
+
+
+def _connection_broke(error: Exception) -> bool:
+    return isinstance(error, ElasticConnectionError) and not isinstance(error, ConnectionTimeout)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from search_plane.gateway.catalogue_answers import Document
 from search_plane.gateway.catalogue_query import marks_search
@@ -95,7 +95,7 @@ async def _with_stored(
         asking.metrics.failed(fault)
         return list(candidates)
     stored = {one.id: getattr(one, "stored", None) for one in found}
-    return [replace(one, stored=stored.get(one.id)) for one in candidates]
+    return [one._replace(stored=stored.get(one.id)) for one in candidates]
 
 
 async def _documents(asking: Asking, ids: list[str], until: float) -> dict[str, Document | None]:

@@ -99,19 +99,21 @@ class GatewayMetrics:
             registry=self.registry,
         )
         # Looked up once: labels() is a lock and a tuple, on every query.
+        self._stages = [(stage, self.stage_seconds.labels(stage)) for stage in STAGES]
         self._looks = {
             (cache, hit): self.cache_looks.labels(cache, "hit" if hit else "miss")
             for cache in ("vectors", "candidates")
             for hit in (True, False)
         }
+        self.tasks = Gauge("gateway_tasks", "Tasks of the event loop.", registry=self.registry)
         self.ready = Gauge("gateway_ready", "1 while /readyz says 200.", registry=self.registry)
 
     def answered(self, release: str, path: str, timings: Timings, dropped: int, degraded: list[str]) -> None:
         """One query answered."""
         self.queries.labels(release, path).inc()
-        for stage in STAGES:
+        for stage, histogram in self._stages:
             if milliseconds := getattr(timings, stage):
-                self.stage_seconds.labels(stage).observe(milliseconds / 1000)
+                histogram.observe(milliseconds / 1000)
         if dropped:
             self.dropped.labels(release).inc(dropped)
         for part in degraded:

@@ -28,6 +28,7 @@ class Asked:
     offset: int = 0
     mode: Mode | None = None
     filters: Filters = NO_FILTERS
+    understand: bool = True
     facets: bool = False
     highlight: bool = False
     rerank: bool = False
@@ -39,6 +40,7 @@ class Query:
     """A query that may be asked: `text` is NFKC-normalised and trimmed, `k` is the number of hits wanted.
 
     Hits `offset` + 1 to `offset` + `k` are the answer. `mode` None: as the policy or the experiment has it.
+    Without `understand` it is looked for as it is written.
     """
 
     text: str
@@ -46,6 +48,7 @@ class Query:
     offset: int = 0
     mode: Mode | None = None
     filters: Filters = NO_FILTERS
+    understand: bool = True
     facets: bool = False
     highlight: bool = False
     rerank: bool = False
@@ -65,6 +68,7 @@ def checked_query(asked: Asked, top_k: int) -> Query:
         offset=checked_offset(asked.offset, asked.k, top_k),
         mode=asked.mode,
         filters=checked_filters(asked.filters),
+        understand=asked.understand,
         facets=asked.facets,
         highlight=asked.highlight,
         rerank=asked.rerank,

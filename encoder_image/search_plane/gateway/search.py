@@ -17,7 +17,7 @@ from search_plane.gateway.serving import ReleasePath
 from search_plane.gateway.sides import Asking, Found, Patience, Wanted, milliseconds_since
 from search_plane.gateway.within import within
 from search_plane.release.policy import Mode
-from search_plane.understanding.understood import Understood
+from search_plane.understanding.understood import Understood, as_written
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,11 @@ async def search(path: ReleasePath, asked: Asked, means: Means, search_id: str =
     started = perf_counter()
     until = asyncio.get_running_loop().time() + means.patience.budget
     rules = means.rules()
-    understood = hooks.understand(query.text, path.lexicon, rules.synonyms)
+    understood = (
+        hooks.understand(query.text, path.lexicon, rules.synonyms)
+        if query.understand
+        else as_written(query.text)
+    )
     understanding = milliseconds_since(started)
     arm = hooks.arm_of(query.key, rules.policy.experiment) if rules.policy.experiment and query.key else None
     wanted = _wanted(path, query, understood, arm, rules)

@@ -22,8 +22,8 @@ from starlette.exceptions import HTTPException
 from search_plane.gateway.answer import ANSWER_EXAMPLE, Answer, Problem, Readiness
 from search_plane.gateway.asgi import AroundRequests, Leaving, request_id
 from search_plane.gateway.asking import described, read
-from search_plane.gateway.faults import BadQuery, Unavailable
-from search_plane.gateway.hooks import NoReranker, turned_away
+from search_plane.gateway.faults import BadQuery, Unavailable, turned_away
+from search_plane.gateway.hooks import NoReranker
 from search_plane.gateway.metrics import GatewayMetrics
 from search_plane.gateway.search import Means, search
 from search_plane.gateway.serving import ReleasePath
@@ -205,6 +205,7 @@ def _add_probes(app: FastAPI, state: _State) -> None:
     async def metrics() -> Response:
         state.readiness()
         current = state.switch.current
+        state.metrics.tasks.set(len(asyncio.all_tasks()))
         state.metrics.breakers.show(current.guards if current else None)
         return Response(state.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 

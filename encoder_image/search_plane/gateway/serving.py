@@ -14,9 +14,9 @@ from search_plane.gateway.caching import Bounded, Remembered
 from search_plane.gateway.embedding import QueryEncoder
 from search_plane.gateway.faults import Unavailable
 from search_plane.gateway.filters import Filters
-from search_plane.gateway.protection.breakers import Breakers
 from search_plane.gateway.join import Catalogue
 from search_plane.gateway.metrics import GatewayMetrics
+from search_plane.gateway.protection.breakers import Breakers
 from search_plane.gateway.settings import Settings
 from search_plane.gateway.vectors import Nearest, VectorSearch
 from search_plane.gateway.watch import CollectionWatch, Expected
@@ -69,7 +69,12 @@ class ReleasePath:
             on_extra=lambda kind: metrics.extra_searches.labels(kind).inc(),
         )
         expected = Expected(snapshot.fingerprint, snapshot.encoder.dimension)
-        self.catalogue = Catalogue(snapshot.catalogue, settings.es_timeout_ms / 1000, pool)
+        self.catalogue = Catalogue(
+            snapshot.catalogue,
+            settings.es_timeout_ms / 1000,
+            pool,
+            on_extra=lambda: metrics.extra_searches.labels("elasticsearch").inc(),
+        )
         self.watch = CollectionWatch(
             self.vectors.collection,
             self.vectors.wholeness,

@@ -119,7 +119,7 @@ class ReleaseSwitch:
             leaving=tuple(sorted(self._left_in_use())),
             policy=self.policy_file.latest.revision,
             draining=draining,
-            breakers={**current.guards.states()} if current else {},
+            breakers=dict(current.guards.states()) if current else {},
             traffic=traffic,
         )
 

@@ -30,8 +30,8 @@ class GatewayState(Frozen):
     without a release. `next` and `next_revision` name what next.json or a newer release.json announces; `prepared` is
     true once each of its parts has answered this gateway; `waiting_for` says what has not. `leaving` are replaced
     releases that some query still uses. `breakers` are the states (`closed`, `open`, `half-open`) of the breakers of the
-    release in use, by dependency: `encoder`, `milvus`, `elasticsearch`, `semantic`; empty without a release.
-    `policy` is the revision of the policy that queries are answered by.
+    release in use, by dependency: `encoder`, `milvus`, `elasticsearch`, `semantic`; empty without a release. `policy` is
+    the revision of the search policy that it answers by.
     """
 
     release: str = ""
@@ -43,7 +43,7 @@ class GatewayState(Frozen):
     prepared: bool = False
     waiting_for: dict[str, str] = Field(default_factory=dict)
     leaving: tuple[str, ...] = ()
-    policy: str = ""
     draining: bool = False
+    policy: str = ""
     breakers: dict[str, str] = Field(default_factory=dict)
     traffic: tuple[ReleaseTraffic, ...] = ()

@@ -28,6 +28,10 @@ def test_everything_can_be_asked() -> None:
 def test_only_the_words_must_be_asked() -> None:
     assert read([("q", "耳机")], {}) == Asked("耳机")
     assert Asked("耳机").filters is NO_FILTERS
+    assert (Asked("耳机").understand, read([("q", "x"), ("understand", "no")], {}).understand) == (
+        True,
+        False,
+    )
     with pytest.raises(BadQuery, match="q is missing"):
         read([], {})
 

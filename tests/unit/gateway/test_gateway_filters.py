@@ -75,7 +75,10 @@ def test_a_document_is_within_all_or_not(document: dict[str, Any], through: bool
 
 
 def test_unknown_stock_is_not_held_against_a_product() -> None:
-    assert Filters(in_stock=True).lets_through({}, FIELDS, stock_known=False)
+    in_stock = Filters(in_stock=True)
+    assert in_stock.lets_through({}, FIELDS, stock_known=False)
+    assert in_stock.lets_through({"in_stock": True}, FIELDS, stock_known=False)
+    assert not in_stock.lets_through({"in_stock": False}, FIELDS, stock_known=False)
 
 
 @given(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5))

@@ -50,6 +50,11 @@ def test_a_deeper_search_begins_with_what_a_shallow_one_gave(semantic: list[str]
     assert fuse_in_tiers(semantic, keyword, FUSION)[: len(shallow)] == shallow
 
 
+@given(ORDERS, ORDERS)
+def test_without_an_end_of_the_tier_it_is_the_same_fusion(semantic: list[str], keyword: list[str]) -> None:
+    assert fuse_in_tiers(semantic, keyword, FUSION, 150) == fuse(semantic, keyword, FUSION)
+
+
 @given(ORDERS, st.lists(IDS, max_size=30))
 def test_one_order_alone_stays_as_it_is(semantic: list[str], again: list[str]) -> None:
     assert [one for one, _ in fuse(semantic, [], FUSION)] == semantic

@@ -14,9 +14,8 @@ SOURCES = st.dictionaries(
     st.sampled_from(["title", "brand", "price", "stock", "other"]), st.integers() | st.text()
 )
 ANSWERS = st.dictionaries(IDS, st.none() | SOURCES, max_size=30)
-NEIGHBOURS = st.lists(
-    st.builds(Candidate, IDS, st.floats(-1, 1)), max_size=30, unique_by=lambda neighbour: neighbour.id
-)
+FOUND = st.builds(lambda one, score: Candidate(one, score), IDS, st.floats(-1, 1))
+NEIGHBOURS = st.lists(FOUND, max_size=30, unique_by=lambda found: found.id)
 
 
 def test_fields_are_the_catalogues_and_the_order_is_the_nearness() -> None:
