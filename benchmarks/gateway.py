@@ -24,6 +24,7 @@ import click
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import JsonValue
 from rich.console import Console
+from search_plane.gateway.candidates import depth_for
 from search_plane.release.policy import BreakerPolicy, SearchPolicy
 
 from benchmarks.encoder_load import Told
@@ -31,7 +32,7 @@ from benchmarks.gateway_bed import Bed, cpu_seconds, distinct_queries, gateway, 
 from benchmarks.gateway_floor import Plan
 from benchmarks.gateway_plot import plot
 from benchmarks.gateway_pods import Cost, pods, pods_table
-from benchmarks.gateway_recorder import recorded
+from benchmarks.gateway_recorder import K, recorded
 from benchmarks.report import RESULTS, Row, write
 from tests.integration.gateway_bed import GatewayProcess
 from tests.testbed.cluster import TestbedError
@@ -39,8 +40,6 @@ from tests.testbed.cluster import TestbedError
 LEVELS = (1, 4, 16, 64)
 MOST_OVERHEAD_MS = 3.0
 LEAST_THROUGHPUT = 0.8
-# Rows that either side asks Milvus for: what fusion needs for a page of ten.
-DEPTH = 50
 RUN_SECONDS = 120.0
 PATIENT: Mapping[str, object] = {
     f"{name}_ms": 30_000
@@ -193,7 +192,8 @@ def main(products: int, queries: int, rounds: int, seconds: float, weights: str,
         texts = distinct_queries(queries)
         console.print(f"taking down what the gateway asks for {queries:,} queries", highlight=False)
         requests = recorded(bed, texts, PATIENT_POLICY, home / "recorded", PATIENT)
-        plan = Plan(snapshot=bed.snapshot, texts=texts, requests=requests, depth=DEPTH)
+        depth = depth_for(K, bed.snapshot.milvus.ef)
+        plan = Plan(snapshot=bed.snapshot, texts=texts, requests=requests, depth=depth)
         (home / "plan.json").write_text(plan.model_dump_json())
         (home / "queries.json").write_text(json.dumps(texts, ensure_ascii=False))
         process = stack.enter_context(gateway(home / "measured", PATIENT_POLICY, **PATIENT))

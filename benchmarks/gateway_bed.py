@@ -12,7 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 from pymilvus import MilvusClient
-from search_plane.release.policy import POLICY_KEY, SearchPolicy
+from search_plane.release.policy import SearchPolicy
 from search_plane.release.record import CatalogueTarget, MilvusTarget, ReleaseSnapshot
 from search_plane.stores.catalogue import connect_blocking
 
@@ -86,7 +86,7 @@ def gateway_bed(products: int, weights: str, home: Path) -> Iterator[Bed]:
 def gateway(home: Path, policy: SearchPolicy, **settings: object) -> GatewayProcess:
     """A gateway that is not started yet, with that policy mounted and its caches off."""
     process = GatewayProcess(home, **CACHES_OFF, **settings)
-    (home / "release" / POLICY_KEY).write_text(policy.to_json(), encoding="utf-8")
+    process.mount_policy(policy.to_json())
     return process
 
 

@@ -5,7 +5,7 @@ from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any
 
-from search_plane.gateway.faults import BreakerOpen, Unavailable
+from search_plane.gateway.faults import Unavailable, turned_away
 from search_plane.gateway.fusion import TIER, fuse_in_tiers
 from search_plane.gateway.join import Candidate
 from search_plane.gateway.sides import Asking, Found, Meaning, Wanted, by_words
@@ -79,11 +79,6 @@ def _words_alone(words: Found, no_meaning: Unavailable) -> Found:
     return replace(
         words, degraded=_and("semantic", words.degraded), semantic_asked=asked, semantic_failed=asked
     )
-
-
-def turned_away(fault: Unavailable) -> bool:
-    """Whether a breaker kept a query from asking for a passing blip's sake: that says nothing of the release."""
-    return isinstance(fault, BreakerOpen) and not fault.lasting
 
 
 def _meaning_alone(near: Found, no_words: Unavailable, wanted: Wanted) -> Found:

@@ -36,3 +36,8 @@ class BreakerOpen(Unavailable):
     def __init__(self, dependency: Dependency, message: str, retry_after: int, lasting: bool) -> None:
         super().__init__(dependency, "open", message, retry_after)
         self.lasting = lasting
+
+
+def turned_away(fault: Unavailable) -> bool:
+    """Whether a breaker kept a query from asking for a passing blip's sake: that says nothing of the release."""
+    return isinstance(fault, BreakerOpen) and not fault.lasting

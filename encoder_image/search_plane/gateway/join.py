@@ -2,7 +2,7 @@
 
 import asyncio
 import zlib
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote, urlencode
@@ -120,22 +120,25 @@ def merge(
     return Joined(hits, dropped, unknown, filtered)
 
 
-def _connection_failed(error: Exception) -> bool:
-    return isinstance(error, ElasticConnectionError) and not isinstance(error, ConnectionTimeout)
-
-
 class Catalogue:
     """The catalogue's documents, by id and by words, over a pool of kept connections.
 
     `fields`: what its index can be asked, once `learn_fields` has read it.
     """
 
-    def __init__(self, target: CatalogueTarget, timeout_seconds: float, connections: int) -> None:
-        """Opens nothing yet. Raises ValueError for a URL that is none."""
+    def __init__(
+        self,
+        target: CatalogueTarget,
+        timeout_seconds: float,
+        connections: int,
+        on_extra: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Opens nothing yet. `on_extra` is told of each request sent once more. Raises ValueError for a bad URL."""
         # The deadline is ours, it counts the retry too; the client's own is only a net below it.
         self._connection = CatalogueConnection(target, timeout=timeout_seconds + 1.0, connections=connections)
         self._timeout = timeout_seconds
         self._budget = ExtraBudget()
+        self._on_extra = on_extra
         fields = target.fields
         index = quote(target.index, safe=",*")
         shown = ",".join((fields.title, fields.brand, fields.category, fields.price, fields.stock))
@@ -232,7 +235,7 @@ class Catalogue:
         return frozenset(str(hit["_id"]) for hit in answer.get("hits", {}).get("hits", ()))
 
     async def _post(self, endpoint: str, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The answer's body; asked once more when a kept connection turns out to be closed.
+        """The answer's body; asked once more, within a budget, when a kept connection turns out to be closed.
 
         Below the client's own methods, which spend longer on a request than all that it needs.
         """
@@ -250,11 +253,21 @@ class Catalogue:
 
         self._budget.earn()
         response = await once_more(
-            lambda: self._connection.call(work), _connection_failed, self._budget.spend
+            lambda: self._connection.call(work), _connection_broke, self._may_ask_again
         )
         answer: Mapping[str, Any] = response.body
         return answer
 
+    def _may_ask_again(self) -> bool:
+        allowed = self._budget.spend()
+        if allowed:
+            self._on_extra()
+        return allowed
+
     async def close(self) -> None:
         """Closes the pool."""
         await self._connection.close()
+
+
+def _connection_broke(error: Exception) -> bool:
+    return isinstance(error, ElasticConnectionError) and not isinstance(error, ConnectionTimeout)

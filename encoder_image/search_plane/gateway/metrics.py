@@ -112,6 +112,7 @@ class GatewayMetrics:
         }
         self.breakers = BreakerMetrics(self.registry)
         self.reranking = RerankMetrics(self.registry)
+        self.tasks = Gauge("gateway_tasks", "Tasks of the event loop.", registry=self.registry)
         self.ready = Gauge("gateway_ready", "1 while /readyz says 200.", registry=self.registry)
 
     def answered(self, release: str, path: str, timings: Timings, dropped: int, degraded: list[str]) -> None:

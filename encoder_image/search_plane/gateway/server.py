@@ -17,10 +17,9 @@ from starlette.background import BackgroundTask
 from search_plane.gateway.answer import ANSWER_EXAMPLE, Answer, Readiness
 from search_plane.gateway.asgi import AroundRequests, Leaving, request_id
 from search_plane.gateway.asking import described, read
-from search_plane.gateway.candidates import turned_away
 from search_plane.gateway.clicks import add_clicks
 from search_plane.gateway.draining import DrainingServer
-from search_plane.gateway.faults import BadQuery, Unavailable
+from search_plane.gateway.faults import BadQuery, Unavailable, turned_away
 from search_plane.gateway.metrics import GatewayMetrics
 from search_plane.gateway.page.routes import add_page
 from search_plane.gateway.problems import PROBLEMS, add_problems, as_json
@@ -227,6 +226,7 @@ def _add_probes(app: FastAPI, state: _State) -> None:
     async def metrics() -> Response:
         state.readiness()
         state.switch.show()
+        state.metrics.tasks.set(len(asyncio.all_tasks()))
         return Response(state.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
 

@@ -72,7 +72,12 @@ class ReleasePath:
             on_extra=lambda kind: metrics.extra_searches.labels(kind).inc(),
         )
         expected = Expected(snapshot.fingerprint, snapshot.encoder.dimension)
-        self.catalogue = Catalogue(snapshot.catalogue, settings.es_timeout_ms / 1000, pool)
+        self.catalogue = Catalogue(
+            snapshot.catalogue,
+            settings.es_timeout_ms / 1000,
+            pool,
+            on_extra=lambda: metrics.extra_searches.labels("elasticsearch").inc(),
+        )
         self.watch = CollectionWatch(
             self.vectors.collection,
             self.vectors.wholeness,
