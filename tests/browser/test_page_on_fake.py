@@ -243,6 +243,26 @@ def test_facets_and_filters_go_into_the_query_and_the_address(fake: FakeGateway,
     assert fake.asked[-1].get("price_min") == ""
 
 
+def test_a_price_range_is_chosen_and_left_by_its_button(fake: FakeGateway, open_page: Opened) -> None:
+    price = [
+        {"from": None, "to": 50, "count": 3},
+        {"from": 50, "to": 100.5, "count": 21},
+        {"from": 100.5, "to": None, "count": 0},
+    ]
+    fake.answers = lambda _asked: as_json(answer([hit(1)], facets={"price": price, "in_stock": 33}))
+    page = open_page(fake.url, "/?q=蓝牙耳机")
+    expect(page.locator("#in-stock-count")).to_have_text("33")
+    ranges = page.get_by_role("list", name="价格区间").get_by_role("button")
+    # An empty one is not offered.
+    expect(ranges).to_have_count(2)
+    with page.expect_response(re.compile("price_min=50&price_max=100.5")):
+        ranges.nth(1).click()
+    expect(ranges.nth(1)).to_have_attribute("aria-pressed", "true")
+    ranges.nth(1).click()
+    expect(ranges.nth(1)).to_have_attribute("aria-pressed", "false")
+    assert (fake.asked[-1].get("price_min"), fake.asked[-1].get("price_max")) == ("", "")
+
+
 def test_a_chosen_filter_stays_although_no_facet_names_it(fake: FakeGateway, open_page: Opened) -> None:
     page = open_page(fake.url, "/?q=大米&brand=福临门")
     expect(page.get_by_role("group", name="品牌").get_by_role("checkbox", name="福临门")).to_be_checked()

@@ -176,7 +176,7 @@ def test_without_an_encoder_the_page_says_what_it_fell_back_to(bed: ShopBed, ope
         bed.encoder.start()
         wait_until(
             "the gateway to answer by meaning again",
-            lambda: bed.gateway.search("蓝牙耳机 配件").json().get("degraded") == [],
+            lambda: bed.gateway.search("蓝牙耳机 配件", mode=None).json().get("degraded") == [],
         )
 
 

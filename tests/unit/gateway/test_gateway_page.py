@@ -72,6 +72,8 @@ def test_nothing_else_is_served(client: TestClient, path: str) -> None:
 def test_nothing_is_inline_or_from_elsewhere() -> None:
     html = (FOLDER / "index.html").read_text(encoding="utf-8")
     assert not re.findall(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=|javascript:", html)
+    # Relative, so that an Ingress may put the gateway below a path of its own.
+    assert not re.findall(r'(?:src|href|action)="/', html)
     for name in STATIC:
         text = (FOLDER / name).read_text(encoding="utf-8")
         # The namespace of SVG is a name, not an address that is asked.

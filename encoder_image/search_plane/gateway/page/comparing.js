@@ -1,6 +1,6 @@
 // The same query three ways, side by side, and where the ranks differ.
 
-import { degradedNotes, element, hitItem, pathBadges, timingBar } from "./showing.js";
+import { degradedNote, element, hitItem, pathBadges, timingBar } from "./showing.js";
 
 export const COLUMNS = [["semantic", "语义"], ["keyword", "关键词"], ["fused", "融合"]];
 
@@ -40,7 +40,7 @@ export function comparison(outcomes) {
       return column;
     }
     head.append(" ", ...pathBadges(answer, mode));
-    column.append(timingBar(answer.timings_ms), ...degradedNotes(answer));
+    column.append(timingBar(answer.timings_ms), degradedNote(answer));
     column.append(answer.hits.length
       ? element("ol", { class: "hits" }, answer.hits.map((hit) =>
           hitItem(hit, { extra: difference(mode, ranks[hit.id], answers) })))

@@ -3,7 +3,8 @@
 import { SIZES, addressOf, filterCount, parametersOf, stateOf, unfiltered } from "./address.js";
 import { Problem, ask, reportClick } from "./asking.js";
 import { COLUMNS, comparison } from "./comparing.js";
-import { degradedNotes, element, hitItem, pathBadges, releaseLine, textOf, timingBar, understoodLine } from "./showing.js";
+import { showFacets } from "./facets.js";
+import { action, degradedNote, element, hitItem, pathBadges, releaseLine, timingBar, understoodLine } from "./showing.js";
 
 const EXAMPLES = ["便宜的蓝牙耳机", "适合送老人的保健品", "小米手机充电器", "蓝芽耳机", "iPhone 15 手机壳", "大米 5kg"];
 const AUTOMATIC_RETRIES = 5;
@@ -63,7 +64,7 @@ async function search(signal) {
   const { answer, searchId } = await ask(parametersOf(state, state.mode), signal);
   const { hits } = answer;
   const first = state.offset + 1;
-  facets(answer.facets);
+  showFacets(answer.facets, state, go);
   say(hits.length ? `找到商品，第 ${first} 到 ${state.offset + hits.length} 件` : "没有找到商品");
   const words = answer.total_words;
   const total = typeof words === "number" ? `　关键词命中 ${words.toLocaleString("zh-CN")}${words >= MOST_COUNTED ? "+" : ""} 件` : "";
@@ -73,7 +74,7 @@ async function search(signal) {
         element("span", { class: "count" }, hits.length ? `第 ${first}–${state.offset + hits.length} 件${total}` : ""),
         answer.dropped > 0 && element("span", { class: "count" }, `　${answer.dropped} 件已下架，未列出`)),
       understoodLine(answer) ?? "", timingBar(answer.timings_ms), releaseLine(answer)),
-    ...degradedNotes(answer),
+    degradedNote(answer),
     hits.length
       ? element("ol", { class: "hits", start: first }, hits.map((hit) =>
           hitItem(hit, { opened: () => reportClick(searchId, hit.id, hit.rank) })))
@@ -95,7 +96,7 @@ async function compare(signal) {
   if (problems.every(Boolean)) throw problems[0];
   const answers = Object.values(outcomes).flatMap((outcome) => outcome.answer ?? []);
   const told = answers.find((answer) => answer.path === "fused") ?? answers[0];
-  facets(told.facets);
+  showFacets(told.facets, state, go);
   say("三种方式并排");
   shown.replaceChildren(
     element("div", { class: "summary" }, understoodLine(told) ?? "", releaseLine(told)),
@@ -111,12 +112,6 @@ function nothing() {
   else if (filtered) box.append(action("清除筛选", () => go(unfiltered(state))));
   return box;
 }
-
-const action = (text, act) => {
-  const button = element("button", { type: "button" }, text);
-  button.addEventListener("click", act);
-  return button;
-};
 
 function pages(found) {
   const page = Math.floor(state.offset / state.k) + 1;
@@ -178,7 +173,7 @@ function count(place, seconds, then) {
 
 function explain(problem) {
   say("");
-  facets(undefined);
+  showFacets(undefined, state, go);
   const field = problem.status === 400 ? FIELDS[problem.field] : undefined;
   if (field) {
     const [input, place] = field;
@@ -214,52 +209,6 @@ function fill() {
   by("filters-count").textContent = count ? `（${count}）` : "";
   by("clear").hidden = count === 0;
   by("side").hidden = false;
-}
-
-const list = (value) => (Array.isArray(value) ? value : []);
-
-/** One facet as [value, count] pairs; what is chosen is among them. */
-function bucketsOf(given, chosen) {
-  const known = list(given).map((one) => [textOf(one?.value), one?.count]).filter(([value]) => value);
-  const missing = chosen.filter((value) => value && !known.some(([other]) => other === value));
-  return [...missing.map((value) => [value, null]), ...known];
-}
-
-function facets(given) {
-  by("in-stock-count").textContent = typeof given?.in_stock === "number" ? given.in_stock.toLocaleString("zh-CN") : "";
-  ranges(given?.price);
-  facet("categories", "radio", bucketsOf(given?.category, [state.category]),
-    (value) => state.category === value, (value) => ({ category: value }));
-  facet("brands", "checkbox", bucketsOf(given?.brand, state.brands),
-    (value) => state.brands.includes(value),
-    (value, on) => ({ brands: on ? [...state.brands, value] : state.brands.filter((other) => other !== value) }));
-}
-
-function ranges(given) {
-  by("price-ranges").replaceChildren(...list(given).filter((range) => range?.count > 0).map(({ from, to, count }) => {
-    const [low, high] = [textOf(from), textOf(to)];
-    const chosen = state.price_min === low && state.price_max === high;
-    const told = low && high ? `${low} – ${high}` : low ? `${low} 以上` : `${high} 以下`;
-    const button = action(told, () => go(chosen ? { price_min: "", price_max: "" } : { price_min: low, price_max: high }));
-    button.append(element("span", { class: "many" }, ` ${count.toLocaleString("zh-CN")}`));
-    button.setAttribute("aria-pressed", String(chosen));
-    return element("li", {}, button);
-  }));
-}
-
-function facet(id, type, buckets, chosen, change) {
-  const rows = type === "radio" && buckets.length ? [["", null], ...buckets] : buckets;
-  const box = by(id);
-  const focused = box.contains(document.activeElement) ? document.activeElement.value : null;
-  box.hidden = rows.length === 0;
-  box.lastElementChild.replaceChildren(...rows.map(([value, count]) => {
-    const input = element("input", { type, name: id, value });
-    input.checked = chosen(value);
-    input.addEventListener("change", () => go(change(value, input.checked)));
-    return element("label", { class: "row" }, input, " ", element("span", { class: "value" }, value || "全部"),
-      typeof count === "number" ? element("span", { class: "many" }, count.toLocaleString("zh-CN")) : "");
-  }));
-  if (focused !== null) [...box.querySelectorAll("input")].find((input) => input.value === focused)?.focus();
 }
 
 function listen() {

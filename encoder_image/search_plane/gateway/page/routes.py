@@ -17,6 +17,7 @@ _TYPES: Final[Mapping[str, str]] = {
     "asking.js": "text/javascript; charset=utf-8",
     "showing.js": "text/javascript; charset=utf-8",
     "comparing.js": "text/javascript; charset=utf-8",
+    "facets.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
 HEADERS: Final[Mapping[str, str]] = {

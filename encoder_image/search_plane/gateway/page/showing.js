@@ -25,6 +25,13 @@ export function element(tag, attributes = {}, ...children) {
   return made;
 }
 
+/** A button that does something. */
+export function action(text, act) {
+  const button = element("button", { type: "button" }, text);
+  button.addEventListener("click", act);
+  return button;
+}
+
 /** Whatever the catalogue holds in a field, as text; the catalogue's fields may hold anything. */
 export function textOf(value, otherwise = "") {
   if (value === null || value === undefined || value === "") return otherwise;
@@ -117,10 +124,12 @@ export function pathBadges(answer, expected = "") {
   ].filter(Boolean);
 }
 
-/** What was missing, in words. */
-export const degradedNotes = (answer) =>
-  (Array.isArray(answer.degraded) ? answer.degraded : []).map((part) =>
-    element("p", { class: "notice" }, MISSING[part] ?? `${textOf(part)} 没有应答`));
+/** What was missing, in words; "" for nothing. */
+export function degradedNote(answer) {
+  const missing = Array.isArray(answer.degraded) ? answer.degraded : [];
+  const lines = missing.map((part) => element("p", {}, MISSING[part] ?? `${textOf(part)} 没有应答`));
+  return lines.length ? element("div", { class: "notice" }, lines) : "";
+}
 
 /** Where the milliseconds went, as [step, start, length]: words are looked for beside the vectors. Pure. */
 export function spansOf(timings) {
