@@ -60,9 +60,9 @@ def stored_fields(source: Mapping[str, Any], fields: CatalogueFields) -> StoredF
     Of a list the first value is taken. A number as text counts as the number, as Elasticsearch has it too.
     """
     return StoredFields(
-        title=stored_text(TITLE_FIELD, _plain(lookup(source, fields.title))),
-        brand=stored_text(BRAND_FIELD, _plain(lookup(source, fields.brand))),
-        category=stored_text(CATEGORY_FIELD, _plain(lookup(source, fields.category))),
+        title=_stored_as(TITLE_FIELD, lookup(source, fields.title)),
+        brand=_stored_as(BRAND_FIELD, lookup(source, fields.brand)),
+        category=_stored_as(CATEGORY_FIELD, lookup(source, fields.category)),
         price=_price(lookup(source, fields.price)),
         in_stock=_in_stock(lookup(source, fields.stock)),
     )
@@ -70,6 +70,9 @@ def stored_fields(source: Mapping[str, Any], fields: CatalogueFields) -> StoredF
 
 def stored_text(field: str, text: str) -> str:
     """The text as the field holds it: cut to its MAX_BYTES. A filter must compare with this, not with the whole."""
+    # Nearly every text is short and printable, which a lone surrogate is not.
+    if 4 * len(text) <= MAX_BYTES[field] and text.isprintable():
+        return text
     encoded = text.encode(errors="ignore")
     return encoded[: MAX_BYTES[field]].decode(errors="ignore")
 
@@ -86,6 +89,8 @@ def told(columns: Mapping[str, Any]) -> dict[str, JsonValue]:
 
 def lookup(source: Any, path: str) -> Any:
     """The value at a dotted path; a key holding the dots comes first; a list of objects gives a list."""
+    if isinstance(source, dict) and path in source:
+        return source[path]
     if isinstance(source, list):
         found = [lookup(item, path) for item in source]
         return [value for value in found if value is not None] or None
@@ -97,13 +102,13 @@ def lookup(source: Any, path: str) -> Any:
     return lookup(source[head], rest) if dot and head in source else None
 
 
-def _plain(value: Any) -> str:
+def _stored_as(field: str, value: Any) -> str:
     value = _first(value)
     if isinstance(value, str):
-        return value
+        return stored_text(field, value)
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value) if isinstance(value, int | float) else NO_TEXT
+    return stored_text(field, str(value)) if isinstance(value, int | float) else NO_TEXT
 
 
 def _price(value: Any) -> float:
@@ -121,6 +126,8 @@ def _in_stock(value: Any) -> bool:
 
 
 def _number(value: Any) -> float | None:
+    if type(value) is float:
+        return value if math.isfinite(value) else None
     value = _first(value)
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
