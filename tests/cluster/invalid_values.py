@@ -17,6 +17,7 @@ _WINDOW: Json = {"name": "double-11", "start": "0 18 10 11 *", "duration": "32h"
 
 # What must stand beside a field so that nothing else is amiss.
 _BESIDE: dict[str, Json] = {
+    "spec.cost.prices.storageGiBMonth": at("spec.cost.prices.storageGiB", 61),
     "spec.backup": _BACKUP,
     f"{_ENTRY}.ingress": at(f"{_ENTRY}.ingress.host", "search.example.com"),
 }
@@ -46,7 +47,11 @@ AMOUNTS = (
     "spec.cost.monthlyCap",
     "spec.cost.prices.encoderNodeHour",
     "spec.cost.prices.milvusNodes.nodeHour",
+    "spec.cost.prices.spotNodeHour",
+    "spec.cost.prices.rerankerNodeHour",
+    "spec.cost.prices.gatewayHour",
     "spec.cost.prices.storageGiBMonth",
+    "spec.cost.prices.backupMonth",
 )
 OBJECT_NAMES = (
     f"{_MILVUS}.clusterRef.name",

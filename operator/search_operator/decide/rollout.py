@@ -115,7 +115,14 @@ def wanted_record(observation: Observation, book: Book) -> ReleaseRecord:
     if not like:
         return plain
     due = rebuild_due(index, max(held.since for held in like), observation.now) if book.active else None
+    if due and rebuilds_deferred(observation):
+        due = None
     return desired_record(index, rfc3339(due) if due else like[0].record.rebuild)
+
+
+def rebuilds_deferred(observation: Observation) -> bool:
+    """Whether full rebuilds wait for money; one that was asked for by time goes on waiting."""
+    return observation.account is not None and "FullRebuild" in observation.account.ledger.deferred
 
 
 def _recovered(observation: Observation) -> Book:

@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from search_operator.money.ledger import Ledger
+from search_operator.money.ledger import Deferral, Ledger
 from search_operator.money.months import HOUR, bounds, hours_in, milliseconds, month_at
 from search_operator.money.tariff import Tariff
 from search_operator.money.windows import Opening
@@ -68,12 +68,19 @@ class Rest:
     seconds: tuple[Second, ...] = ()
     planned: int = 0
     """Micro-units for what else is going to happen, such as a full rebuild."""
+    rerankers: int = 0
+    """Re-rankers that run until the month's end."""
+
+    @property
+    def steady_hour(self) -> int:
+        """What an hour costs without encoders, in micro-units."""
+        return self.tariff.fixed_hour(self.month) + self.rerankers * self.tariff.reranker_hour
 
     @property
     def left(self) -> int:
         """What active encoders may still cost, in micro-units times milliseconds per hour; negative when too little."""
         span = self.end - self.now
-        fixed = self.tariff.fixed_hour(self.month) * span
+        fixed = self.steady_hour * span
         other = sum(
             self.tariff.encoder_hour * second.encoders * max(0, min(second.until, self.end) - self.now)
             for second in self.seconds
@@ -98,17 +105,18 @@ def rest_of_month(
     openings: Sequence[Opening] = (),
     seconds: Sequence[Second] = (),
     planned: int = 0,
+    rerankers: int = 0,
 ) -> Rest:
     """The rest of the month that `now` lies in, after what the ledger says was spent in it."""
     month = month_at(now, tariff.zone)
     spent = ledger.month(month).spent
     end = bounds(month, tariff.zone)[1]
-    return Rest(tariff, month, now, end, spent, tuple(openings), tuple(seconds), planned)
+    return Rest(tariff, month, now, end, spent, tuple(openings), tuple(seconds), planned, rerankers)
 
 
 def outlook(rest: Rest, fleet: Fleet) -> Outlook:
     """What the month comes to. `projected` is never below `spent`."""
-    per_hour = rest.tariff.fixed_hour(rest.month) + rest.tariff.encoders_hour(fleet.running)
+    per_hour = rest.steady_hour + rest.tariff.encoders_hour(fleet.running)
     per_hour += sum(rest.tariff.encoder_hour * s.encoders for s in rest.seconds if s.until > rest.now)
     phases = tuple(rest.phases())
     # What is not left for encoders is spent, or will be.
@@ -148,19 +156,48 @@ def affordable(rest: Rest, fleet: Fleet, slack: int = 0) -> int:
 def guarded(ledger: Ledger, rest: Rest, fleet: Fleet) -> Ledger:
     """The ledger with the guard's word: lowered at once, raised at most once an hour or when a window opens.
 
-    A raise needs an hour's slack, so that the number does not go up and down at its own edge.
+    A raise needs an hour's slack, so that the number does not go up and down at its own edge. Another maximum than the
+    word was said for is somebody's wish, and answered at once.
     """
     before, since, now = ledger.allowed, ledger.allowed_since, rest.now
     lowest, highest = fleet.minimum, fleet.maximum
     most = affordable(rest, fleet)
-    if before is not None and lowest <= before <= highest and most >= before:
+    asked_anew = ledger.declared is not None and ledger.declared != highest
+    if before is not None and not asked_anew and lowest <= before <= highest and most >= before:
         opened = any(since < milliseconds(o.start) <= now < milliseconds(o.end) for o in rest.openings)
         if not opened and now - since < HOLD_MS:
-            return ledger
+            return ledger.model_copy(update={"declared": highest})
         most = max(before, affordable(rest, fleet, slack=rest.tariff.encoders_hour(highest)))
     if most == before:
+        return ledger.model_copy(update={"declared": highest})
+    return ledger.model_copy(update={"allowed": most, "allowed_since": now, "declared": highest})
+
+
+def deferred(ledger: Ledger, rest: Rest, fleet: Fleet, demand: int) -> Ledger:
+    """The ledger with what is given up so that `demand` encoders may run: full rebuilds first, then re-rankers.
+
+    `rest` counts the re-rankers that are declared. What was given up comes back after an hour at the earliest, and
+    only with an hour's slack.
+    """
+    before = set(ledger.deferred)
+    wish = replace(fleet, running=demand)
+    hour = rest.tariff.encoders_hour(fleet.maximum)
+    slack = hour + rest.tariff.reranker_hour * rest.rerankers
+    # A full rebuild is taken for an hour of all encoders.
+    limits: dict[Deferral, int] = {"FullRebuild": hour, "Reranker": 0}
+    projected = outlook(rest, wish).projected
+    crossed: set[Deferral] = {
+        what
+        for what, own in limits.items()
+        if projected + own + (slack if what in before else 0) > rest.tariff.cap
+    }
+    if not rest.rerankers:
+        crossed.discard("Reranker")
+    if before - crossed and rest.now - ledger.deferred_since < HOLD_MS:
+        crossed |= before if rest.rerankers else before - {"Reranker"}
+    if crossed == before:
         return ledger
-    return ledger.model_copy(update={"allowed": most, "allowed_since": now})
+    return ledger.model_copy(update={"deferred": tuple(sorted(crossed)), "deferred_since": rest.now})
 
 
 def _open_now(rest: Rest) -> tuple[Opening, ...]:
@@ -188,7 +225,7 @@ def _allowed_cost(tariff: Tariff, phases: Sequence[Phase], encoders: int, fleet:
 def _reached(rest: Rest, fleet: Fleet) -> int | None:
     """When the cap is reached as it runs now."""
     money = (rest.tariff.cap - rest.spent - rest.planned) * HOUR
-    fixed = rest.tariff.fixed_hour(rest.month)
+    fixed = rest.steady_hour
     edges = sorted({s.until for s in rest.seconds if rest.now < s.until < rest.end})
     for begin, until, want in rest.phases():
         running = rest.tariff.encoders_hour(max(fleet.running, min(want, fleet.maximum)))

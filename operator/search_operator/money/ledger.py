@@ -14,6 +14,7 @@ from search_operator.money.tariff import Item, Tariff
 
 LEDGER_KEY = "ledger.json"
 MONTHS_KEPT = 13
+Deferral = Literal["FullRebuild", "Reranker"]
 # Marks of nodes that are gone; they only matter while a stale list may still show the node.
 _GONE_KEPT_MS = 24 * HOUR
 
@@ -62,7 +63,9 @@ class MonthAccount(_Frozen):
 class Ledger(_Frozen):
     """All accounts of one index. `upto`: fixed items are accrued until then; no moment before it is accrued again.
 
-    `allowed` and `allowed_since` are the guard's last word, kept here so that a restarted operator goes on from it.
+    `allowed` and `allowed_since` are the guard's last word, `declared` the maximum it was said for, `deferred` and
+    `deferred_since` what it has given up, kept here so that a restarted operator goes on from them. `prices` tells one
+    tariff from another.
     """
 
     currency: str
@@ -71,6 +74,15 @@ class Ledger(_Frozen):
     months: tuple[MonthAccount, ...] = ()
     allowed: int | None = None
     allowed_since: int = 0
+    declared: int | None = None
+    deferred: tuple[Deferral, ...] = ()
+    deferred_since: int = 0
+    prices: str = ""
+
+    @property
+    def running(self) -> frozenset[str]:
+        """Nodes that ran when the ledger was last accrued."""
+        return frozenset(uid for uid, mark in self.marks.items() if mark.running)
 
     def to_json(self) -> str:
         """Canonical JSON: the same ledger is always the same text."""
@@ -84,6 +96,16 @@ class Ledger(_Frozen):
 def opened(currency: str, since: int) -> Ledger:
     """An empty ledger that counts from `since`: the index's creation, or the first price."""
     return Ledger(currency=currency, upto=since)
+
+
+def begun(currency: str, since: int, nodes: Sequence[Node], months: Iterable[MonthAccount] = ()) -> Ledger:
+    """A ledger for what runs already, where none is left: what was before `since` is in `months` or not known."""
+    marks = {
+        node.uid: Mark(item=node.item, upto=since, running=node.end is None)
+        for node in nodes
+        if node.start < since
+    }
+    return Ledger(currency=currency, upto=since, marks=marks, months=tuple(months))
 
 
 def ledger_in(text: str) -> Ledger | None:
