@@ -218,7 +218,7 @@ def _told(
         same_vectors=blue == green,
         changes=found,
         refusals=refused,
-        notes=(*aim.notes, *_notes(new, kind)),
+        notes=(*aim.notes, *_notes(new, current, kind)),
         fleets=lines,
         shortages=tuple(s.message for s in room(new.spec, Capacity(), Need(0, 0), own, allowed)),
         memory=_memory(new, rows) if rows and kind in BUILDS else "",
@@ -262,8 +262,17 @@ def _rerankers(new: SemanticSearchIndex) -> str:
     return f"{reranker.replicas}, {on}, which the bill counts as encoders; queries wait {reranker.timeout} for them"
 
 
-def _notes(new: SemanticSearchIndex, kind: Kind) -> tuple[str, ...]:
+def _notes(new: SemanticSearchIndex, current: SemanticSearchIndex | None, kind: Kind) -> tuple[str, ...]:
     notes = []
+    if new.spec.cost and (shared := new.spec.cost.prices_config_map_ref):
+        notes.append(
+            f"prices are in ConfigMap {shared.name}, which is not read here, so that no bill is told"
+        )
+    if money := current.status.get("cost") if current else None:
+        notes.append(
+            f"{money.get('month')} so far: {money.get('spent')} of {money.get('cap')} {money.get('currency')} spent, "
+            f"{money.get('projected')} projected; the guard allows {money.get('allowedMax')} encoders"
+        )
     if new.spec.paused and kind not in (Kind.NOTHING, Kind.REFUSED):
         notes.append("spec.paused is true: none of this happens before it is false")
     return tuple(notes)

@@ -122,7 +122,7 @@ def wanted_record(observation: Observation, book: Book) -> ReleaseRecord:
 
 def rebuilds_deferred(observation: Observation) -> bool:
     """Whether full rebuilds wait for money; one that was asked for by time goes on waiting."""
-    return observation.account is not None and "FullRebuild" in observation.account.ledger.deferred
+    return "FullRebuild" in observation.deferred
 
 
 def _recovered(observation: Observation) -> Book:

@@ -60,25 +60,31 @@ def accounted(observation: Observation) -> Observation:
     index = observation.index
     if index.being_deleted or index.spec.cost is None:
         return observation
-    tariff = tariff_of(index.spec, prices_of(observation))
-    kept = observation.ledger
+    kept, tariff = observation.ledger, tariff_of(index.spec, prices_of(observation))
     if tariff is None:
-        word = (
-            kept.allowed
-            if kept and observation.prices.problem and index.spec.cost.action == "Clamp"
-            else None
-        )
-        return replace(observation, allowed=word)
+        return _by_the_last_word(observation) if kept and observation.prices.problem else observation
     if index.spec.paused and kept is None:
         return observation
     account = _account(_Books(observation, tariff, billed(observation.pods)), kept)
-    given_up = "Reranker" in account.ledger.deferred
-    return replace(
-        observation,
-        account=account,
-        allowed=account.allowed,
-        index=_without_reranker(index) if given_up else index,
-    )
+    found = replace(observation, account=account, allowed=account.allowed)
+    return _given_up(found, account.ledger)
+
+
+def _by_the_last_word(observation: Observation) -> Observation:
+    kept, spec = observation.ledger, observation.index.spec
+    if kept is None or kept.allowed is None or spec.cost is None or spec.cost.action != "Clamp":
+        return observation
+    scaling = spec.encoder.autoscaling
+    # What was not declared for the first fleet was for those beside it.
+    beside = scaling.max_replicas - min(scaling.max_replicas, kept.declared or scaling.max_replicas)
+    return _given_up(replace(observation, allowed=max(scaling.min_replicas, kept.allowed) + beside), kept)
+
+
+def _given_up(observation: Observation, ledger: Ledger) -> Observation:
+    """What the guard has given up is as if it were not asked for: gateways are told, and the re-ranker's pods go."""
+    off = "Reranker" in ledger.deferred
+    index = _without_reranker(observation.index) if off else observation.index
+    return replace(observation, deferred=ledger.deferred, index=index)
 
 
 def prices_of(observation: Observation) -> Prices | None:
@@ -120,8 +126,8 @@ def _account(books: _Books, kept: Ledger | None) -> Account:
         told = told.model_copy(update={"allowed": None, "deferred": (), "deferred_since": 0})
     fleet, seconds = _fleets(books, told)
     if spec.cost and spec.cost.action == "Clamp":
-        rest = _rest(books, told, seconds)
-        told = deferred(told, rest, fleet, _demand(books, fleet))
+        declared = replace(_rest(books, told, seconds), rerankers=rerankers(spec))
+        told = deferred(told, declared, fleet, _demand(books, fleet), rebuilds=spec.refresh.mode == "Full")
         told = guarded(told, _rest(books, told, seconds), fleet)
     else:
         told = told.model_copy(update={"allowed": None, "declared": None, "deferred": ()})
@@ -285,7 +291,6 @@ def _digest(tariff: Tariff) -> str:
 
 
 def _without_reranker(index: SemanticSearchIndex) -> SemanticSearchIndex:
-    """As if the spec had it off: gateways are told so, and its pods go."""
     reranker = index.spec.search.reranker
     if reranker is None:
         return index

@@ -173,29 +173,30 @@ def guarded(ledger: Ledger, rest: Rest, fleet: Fleet) -> Ledger:
     return ledger.model_copy(update={"allowed": most, "allowed_since": now, "declared": highest})
 
 
-def deferred(ledger: Ledger, rest: Rest, fleet: Fleet, demand: int) -> Ledger:
+def deferred(ledger: Ledger, rest: Rest, fleet: Fleet, demand: int, *, rebuilds: bool) -> Ledger:
     """The ledger with what is given up so that `demand` encoders may run: full rebuilds first, then re-rankers.
 
-    `rest` counts the re-rankers that are declared. What was given up comes back after an hour at the earliest, and
-    only with an hour's slack.
+    `rest` counts the re-rankers that are declared, given up or not; `rebuilds` tells whether there may be full rebuilds.
+    What was given up comes back after an hour at the earliest, and only with an hour's slack.
     """
-    before = set(ledger.deferred)
-    wish = replace(fleet, running=demand)
     hour = rest.tariff.encoders_hour(fleet.maximum)
-    slack = hour + rest.tariff.reranker_hour * rest.rerankers
     # A full rebuild is taken for an hour of all encoders.
-    limits: dict[Deferral, int] = {"FullRebuild": hour, "Reranker": 0}
-    projected = outlook(rest, wish).projected
-    crossed: set[Deferral] = {
+    own: dict[Deferral, int] = {}
+    if rebuilds:
+        own["FullRebuild"] = hour
+    if rest.rerankers:
+        own["Reranker"] = 0
+    before = {what for what in ledger.deferred if what in own}
+    slack = hour + rest.tariff.reranker_hour * rest.rerankers
+    projected = outlook(rest, replace(fleet, running=demand)).projected
+    crossed = {
         what
-        for what, own in limits.items()
-        if projected + own + (slack if what in before else 0) > rest.tariff.cap
+        for what, cost in own.items()
+        if projected + cost + (slack if what in before else 0) > rest.tariff.cap
     }
-    if not rest.rerankers:
-        crossed.discard("Reranker")
-    if before - crossed and rest.now - ledger.deferred_since < HOLD_MS:
-        crossed |= before if rest.rerankers else before - {"Reranker"}
-    if crossed == before:
+    if rest.now - ledger.deferred_since < HOLD_MS:
+        crossed |= before
+    if crossed == set(ledger.deferred):
         return ledger
     return ledger.model_copy(update={"deferred": tuple(sorted(crossed)), "deferred_since": rest.now})
 

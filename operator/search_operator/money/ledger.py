@@ -15,8 +15,10 @@ from search_operator.money.tariff import Item, Tariff
 LEDGER_KEY = "ledger.json"
 MONTHS_KEPT = 13
 Deferral = Literal["FullRebuild", "Reranker"]
-# Marks of nodes that are gone; they only matter while a stale list may still show the node.
-_GONE_KEPT_MS = 24 * HOUR
+# Marks of nodes that are gone are kept while a stale list may still show the node; what is not marked and ended this
+# long before the last look was counted when it ran.
+_GONE_KEPT_MS = 48 * HOUR
+_OLD_NEWS_MS = 24 * HOUR
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,8 @@ def _spans(
     marks: dict[str, Mark] = {}
     for node in nodes:
         known = ledger.marks.get(node.uid)
+        if known is None and node.end is not None and node.end <= ledger.upto - _OLD_NEWS_MS:
+            continue
         start = max(node.start, known.upto) if known else node.start
         end = now if node.end is None else min(node.end, now)
         upto = max(start, end)

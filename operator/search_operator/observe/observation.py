@@ -12,7 +12,7 @@ from search_plane.release.report import JobProgress, JobReport
 from search_operator.api.cost import Prices
 from search_operator.api.index import SemanticSearchIndex
 from search_operator.money.account import Account
-from search_operator.money.ledger import Ledger
+from search_operator.money.ledger import Deferral, Ledger
 from search_operator.observe.book import Book
 
 Object = dict[str, Any]
@@ -185,6 +185,8 @@ class Observation:
     """Drawn up of all this by spending.accounted(); None without prices."""
     allowed: int | None = None
     """Encoders of all releases that the guard allows; None where nothing guards."""
+    deferred: tuple[Deferral, ...] = ()
+    """What the guard has given up for now."""
 
     @property
     def allowed_encoders(self) -> int:

@@ -3,6 +3,7 @@
 import re
 
 import yaml
+from kubernetes.aio.dynamic.exceptions import DynamicApiError
 from pydantic import ValidationError
 
 from search_operator.api.cost import PricedNodes, Prices
@@ -21,7 +22,10 @@ async def look_at_prices(api: KubernetesApi, index: SemanticSearchIndex) -> Pric
     if cost is None or cost.prices_config_map_ref is None:
         return PricesView()
     name = cost.prices_config_map_ref.name
-    found = await api.get(CONFIG_MAP, index.namespace, name)
+    try:
+        found = await api.get(CONFIG_MAP, index.namespace, name)
+    except DynamicApiError as error:
+        return _unreadable(name, f"the API server says: {error.summary()}"[:500])
     if found is None:
         return _unreadable(name, f"it is not in namespace {index.namespace}; create it")
     return prices_in(name, found, cost.currency)

@@ -161,6 +161,15 @@ def test_what_is_learnt_twice_is_counted_once() -> None:
     assert once.month("2026-11").spent == PRICE + FIXED
 
 
+def test_a_node_that_a_stale_list_shows_again_after_days_is_not_counted_again() -> None:
+    node = Node("a", "encoder", START, START + HOUR)
+    ledger = accrue(opened("USD", START), [node], TARIFF, START + 2 * HOUR)
+    for day in range(1, 6):
+        ledger = accrue(ledger, [], TARIFF, START + day * 24 * HOUR)
+        assert accrue(ledger, [node], TARIFF, ledger.upto).month("2026-11").spent_on("encoder") == PRICE
+    assert ledger.marks == {}
+
+
 def test_a_node_that_ended_while_nobody_looked_counts_until_the_last_scaling() -> None:
     ledger = accrue(opened("USD", START), [Node("a", "encoder", START)], TARIFF, START + HOUR)
     later = accrue(ledger, [], TARIFF, START + 9 * HOUR, gone_by=START + 2 * HOUR)

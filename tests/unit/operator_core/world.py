@@ -162,7 +162,8 @@ class World(Resource):
         begun = now.book.candidate is not None or now.decided.candidate is not None
         check_status(self.body, said, active_is_whole=whole, failed=failed, begun=begun)
         self.body["status"] = said
-        again = status(replace(observation, index=self.index), outcome)
+        once_more = replace(observation.index, status=self.index.status)
+        again = status(replace(observation, index=once_more), outcome)
         assert again == said, "status() is not idempotent"
 
     def _active_is_whole(self, observation: Observation) -> bool:
