@@ -49,13 +49,6 @@ class Rollout:
     unknown_target: str = ""
 
     @property
-    def encoders(self) -> int:
-        """Encoders that are wanted in all fleets: the bill is for all of them."""
-        beside = [r for r in (self.candidate, self.previous) if r and r.state is not State.PENDING]
-        fleets = {r.record.encoder.fingerprint(): r.encoders_desired for r in (*beside, self.focus)}
-        return sum(fleets.values())
-
-    @property
     def announced(self) -> Release | None:
         """The candidate that gateways shall make ready beside the active release."""
         candidate = self.candidate if self.active else None

@@ -279,6 +279,23 @@ def test_without_prices_there_is_no_bill() -> None:
     assert "cost in" not in text_of(told, _index(at("spec.cost", None), FP32), NOW)
 
 
+def test_prices_in_a_config_map_and_what_is_spent_already_are_told() -> None:
+    shared = at("spec.cost", {"prices": None, "pricesConfigMapRef": {"name": "prices"}})
+    money = {
+        "month": "2026-12",
+        "spent": "900.00",
+        "cap": "5000.00",
+        "currency": "USD",
+        "projected": "3065.28",
+    }
+    live = _index(
+        status={"activeRelease": desired_release(_index().spec), "cost": money | {"allowedMax": 11}}
+    )
+    said = " ".join(forecast(_index(shared), live, NOW).notes)
+    assert "ConfigMap prices, which is not read here" in said
+    assert "900.00 of 5000.00 USD spent, 3065.28 projected; the guard allows 11 encoders" in said
+
+
 def test_the_text_names_the_next_refresh() -> None:
     said = text_of(forecast(_index(), SERVING, NOW), _index(), NOW)
     assert said.endswith("next scheduled incremental refresh: 2026-12-27T19:00:00Z\n")
