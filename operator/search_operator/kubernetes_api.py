@@ -32,8 +32,9 @@ class Kind:
 
 
 INDEX = Kind("semanticsearch.io/v1alpha1", "SemanticSearchIndex", "semanticsearchindexes")
+CONFIG_MAP = Kind("v1", "ConfigMap", "configmaps")
 CHILD_KINDS = (
-    Kind("v1", "ConfigMap", "configmaps"),
+    CONFIG_MAP,
     Kind("v1", "Service", "services"),
     Kind("v1", "ServiceAccount", "serviceaccounts"),
     Kind("apps/v1", "Deployment", "deployments"),

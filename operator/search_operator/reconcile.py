@@ -16,6 +16,7 @@ from search_operator.decide.plan import Installation, plan
 from search_operator.decide.refreshing import SETTLES_FOR
 from search_operator.decide.rollout import Rollout, rollout
 from search_operator.decide.searching import policy_awaited
+from search_operator.decide.spending import accounted
 from search_operator.decide.status import status, unreadable_status
 from search_operator.decide.steps import MILVUS_STEPS, Outcome, Plan, ReleaseFinalizer
 from search_operator.observe.cache import Cache, IndexKey
@@ -58,6 +59,7 @@ class Reconciler:
             await self._report(body, unreadable_status(body, str(error), datetime.now(UTC)))
             return self.resync_seconds
         observation, credentials = await self.observer.observe(index)
+        observation = accounted(observation)
         todo = plan(observation, self.installation)
         for step in todo.steps:
             log.info("%s/%s: %s: %s", *key, type(step).__name__, step.reason)

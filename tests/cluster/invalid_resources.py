@@ -334,6 +334,22 @@ MONEY = (
     _wrong("node-count-negative", "spec.cost.prices.milvusNodes.count", -1, "greater than or equal to 0"),
     _wrong("currency-rmb", "spec.cost.currency", "RMB", "CNY (not RMB)"),
     _wrong("currency-sign", "spec.cost.currency", "￥", "ISO 4217"),
+    _wrong(
+        "storage-price-alone",
+        "spec.cost.prices.storageGiBMonth",
+        "0.023",
+        "belong together",
+        "spec.cost.prices.storageGiB",
+    ),
+    _wrong(
+        "spot-without-price",
+        "spec.cost.prices.purchase",
+        "Spot",
+        "needs spotNodeHour",
+        "spec.cost.prices.spotNodeHour",
+    ),
+    _wrong("prices-in-another-currency", "spec.cost.prices.currency", "CNY", "nothing is converted"),
+    _wrong("prices-twice", "spec.cost.pricesConfigMapRef", {"name": "prices"}, "exclude each other"),
     _wrong("cost-zone", "spec.cost.timeZone", "Beijing time", "IANA time zone"),
     _wrong("cost-action-stop", "spec.cost.action", "Stop", '"Clamp", "Alert"'),
 )
@@ -356,8 +372,6 @@ UNSERVED = (
     _wrong("milvus-managed", f"{MILVUS}.managed", {}, NOT_SERVED),
     _wrong("elasticsearch-by-reference", f"{ELASTIC}.clusterRef", {"name": "products"}, NOT_SERVED),
     _wrong("elasticsearch-managed", f"{ELASTIC}.managed", {}, NOT_SERVED),
-    _wrong("storage-price", "spec.cost.prices.storageGiBMonth", "0.023", NOT_SERVED),
-    _wrong("billing-zone", "spec.cost.timeZone", "Asia/Shanghai", NOT_SERVED),
     _wrong("objectives", "spec.slo", {"p95": "100ms"}, NOT_SERVED),
 )
 

@@ -17,6 +17,10 @@ _WINDOW: Json = {"name": "double-11", "start": "0 18 10 11 *", "duration": "32h"
 
 # What must stand beside a field so that nothing else is amiss.
 _BESIDE: dict[str, Json] = {
+    "spec.cost.prices.reserved": at("spec.cost.prices.reserved.count", 2),
+    "spec.cost.prices.elasticsearchNodes": at("spec.cost.prices.elasticsearchNodes.count", 3),
+    "spec.cost.pricesConfigMapRef": at("spec.cost.prices", None),
+    "spec.cost.prices.storageGiBMonth": at("spec.cost.prices.storageGiB", 61),
     "spec.backup": _BACKUP,
     f"{_ENTRY}.ingress": at(f"{_ENTRY}.ingress.host", "search.example.com"),
 }
@@ -47,7 +51,13 @@ AMOUNTS = (
     "spec.cost.monthlyCap",
     "spec.cost.prices.encoderNodeHour",
     "spec.cost.prices.milvusNodes.nodeHour",
+    "spec.cost.prices.spotNodeHour",
+    "spec.cost.prices.reserved.nodeHour",
+    "spec.cost.prices.elasticsearchNodes.nodeHour",
+    "spec.cost.prices.rerankerNodeHour",
+    "spec.cost.prices.gatewayHour",
     "spec.cost.prices.storageGiBMonth",
+    "spec.cost.prices.backupMonth",
 )
 OBJECT_NAMES = (
     f"{_MILVUS}.clusterRef.name",
@@ -56,6 +66,7 @@ OBJECT_NAMES = (
     f"{_ELASTIC}.credentialsSecretRef.name",
     f"{_ELASTIC}.caSecretRef.name",
     "spec.backup.credentialsSecretRef.name",
+    "spec.cost.pricesConfigMapRef.name",
     "spec.search.log.saltSecretRef.name",
     "spec.search.reranker.weights.persistentVolumeClaim.claimName",
     f"{_ENTRY}.ingress.tlsSecretName",
@@ -123,6 +134,7 @@ INVALID_VALUES: tuple[Invalid, ...] = (
     *_rows("wide-cron", ["spec.backup.schedule"], "０ 2 * * *", "half width"),
     *_rows("zone", ["spec.backup.timeZone"], "GMT+8", "IANA time zone"),
     *_rows("no-zone", ["spec.backup.timeZone", "spec.cost.timeZone"], "Asia/Pekin", "that exists"),
+    *_rows("yuan", ["spec.cost.prices.currency"], "RMB", "CNY (not RMB)"),
     *_rows("bucket", ["spec.backup.destination"], "s3://Backups", "s3://bucket/prefix"),
     Invalid(
         "claim-path-relative",

@@ -11,6 +11,26 @@ ACCEPTED: dict[str, Json] = {
     "cost-without-prices": at("spec.cost", {"prices": None}),
     "cost-alert-in-yuan": at("spec.cost", {"action": "Alert", "currency": "CNY"}),
     "cap-equal-to-minimum-fleet": at("spec.cost.monthlyCap", "3065.28"),
+    "cap-with-every-item": at(
+        "spec.cost",
+        {
+            "timeZone": "America/New_York",
+            # 2 x 0.10 beyond the reserved 2 x 0.20; 4 x 0.68; 3 x 0.50; 3 x 0.04: 4.94 an hour; 1.403 and 12 a month.
+            "monthlyCap": "3688.77",
+            "prices": {
+                "currency": "USD",
+                "purchase": "Spot",
+                "spotNodeHour": "0.10",
+                "reserved": {"count": 2, "nodeHour": "0.20"},
+                "elasticsearchNodes": {"count": 3, "nodeHour": "0.5"},
+                "gatewayHour": "0.04",
+                "storageGiB": 61,
+                "storageGiBMonth": "0.023",
+                "backupMonth": "12",
+            },
+        },
+    ),
+    "prices-in-a-config-map": at("spec.cost", {"prices": None, "pricesConfigMapRef": {"name": "prices"}}),
     "cap-without-milvus-nodes": at("spec.cost", {"monthlyCap": "1041.60", "prices": {"milvusNodes": None}}),
     "min-equal-to-max": at("spec.encoder.autoscaling", {"minReplicas": 12, "maxReplicas": 12, "mode": "hpa"})
     | at("spec.cost", None),

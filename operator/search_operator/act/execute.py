@@ -17,6 +17,7 @@ from search_operator.decide.steps import (
     CreateCollection,
     DeleteObject,
     Failure,
+    KeepLedger,
     NameTaken,
     NudgeGateway,
     Outcome,
@@ -24,9 +25,17 @@ from search_operator.decide.steps import (
     ReleaseFinalizer,
     Step,
 )
-from search_operator.kubernetes_api import INDEX, OPTIONAL_KINDS, POD, KubernetesApi, Object, kind_named
+from search_operator.kubernetes_api import (
+    CONFIG_MAP,
+    INDEX,
+    OPTIONAL_KINDS,
+    POD,
+    KubernetesApi,
+    Object,
+    kind_named,
+)
 from search_operator.milvus_api import MilvusPool, MilvusUnavailable
-from search_operator.observe.cache import Cache
+from search_operator.observe.cache import Cache, index_of
 from search_operator.observe.credentials import StoreCredentials
 from search_operator.observe.observer import snapshot_in
 from search_operator.render.child import INDEX_LABEL, POINTER_ANNOTATION
@@ -45,6 +54,10 @@ LEANED_ON = (AddFinalizer, DeleteObject, CreateCollection)
 # Steps of these kinds don't lean on each other.
 SIDE_BY_SIDE = (ApplyObject, NudgeGateway)
 AT_ONCE = 4
+
+
+class Taken(Exception):
+    """Somebody else's object has the name of one that the index needs."""
 
 
 class LostLeadership(Exception):
@@ -84,6 +97,8 @@ class Actor:
             await self._take(step, index, credentials)
         except MilvusUnavailable as error:
             return Failure(step, error.reason, str(error), error.needs_a_person)
+        except Taken as error:
+            return Failure(step, "NameTaken", str(error), needs_a_person=True)
         except Unsettled as error:
             return Failure(step, "Unsettled", str(error), needs_a_person=False)
         except API_ERRORS as error:
@@ -98,6 +113,8 @@ class Actor:
                 await self._set_finalizers(index, tuple(f for f in index.finalizers if f != FINALIZER))
             case ApplyObject(body=body):
                 await self._apply(body)
+            case KeepLedger(body=body, resource_version=version):
+                await self._keep_ledger(body, version)
             case DeleteObject(kind=kind, name=name, uid=uid):
                 await self._delete(index, kind, name, uid)
             case NudgeGateway(pod=pod, revision=revision):
@@ -114,6 +131,32 @@ class Actor:
             raise Unsettled(
                 f"applying {body['kind']} {body['metadata']['name']} changes nothing, yet it seems to differ"
             )
+
+    async def _keep_ledger(self, body: Object, version: str) -> None:
+        """On top of what was read and nothing else: what another leader has written is read first, never overwritten."""
+        namespace, name = body["metadata"]["namespace"], body["metadata"]["name"]
+        meta = {key: value for key, value in body["metadata"].items() if key not in ("name", "namespace")}
+        try:
+            if version:
+                wish = {"metadata": {**meta, "resourceVersion": version}, "data": body["data"]}
+                self.cache.put(await self.api.merge(CONFIG_MAP, namespace, name, wish))
+            else:
+                self.cache.put(await self.api.create(CONFIG_MAP, namespace, body))
+        except (ConflictError, NotFoundError):
+            await self._read_ledger_again(body)
+            raise
+
+    async def _read_ledger_again(self, body: Object) -> None:
+        """So that the next pass goes on from what is there, whatever the watch has told."""
+        namespace, name = body["metadata"]["namespace"], body["metadata"]["name"]
+        if live := await self.api.get(CONFIG_MAP, namespace, name):
+            if index_of(live) != (namespace, _index_name(body)):
+                raise Taken(
+                    f"ConfigMap {name} is there and does not belong to this index; rename or remove it"
+                )
+            self.cache.put(live)
+        elif kept := self.cache.children((namespace, _index_name(body))).get(("ConfigMap", name)):
+            self.cache.drop(kept)
 
     async def _delete(self, index: SemanticSearchIndex, kind: str, name: str, uid: str) -> None:
         await self.api.delete(kind_named(kind), index.namespace, name, uid)
@@ -164,7 +207,11 @@ def _index_name(body: Object) -> str:
 
 
 def _api_failure(step: Step, error: Exception) -> Failure:
-    what = step.target if isinstance(step, ApplyObject) else type(step).__name__
+    what = step.target if isinstance(step, ApplyObject | KeepLedger) else type(step).__name__
+    if isinstance(error, ConflictError | NotFoundError) and isinstance(step, KeepLedger):
+        return Failure(
+            step, "Conflict", f"{what}: another has written it, it is read again", needs_a_person=False
+        )
     if isinstance(error, ConflictError):
         return Failure(step, "Conflict", f"{what}: changed meanwhile, tried again", needs_a_person=False)
     if isinstance(error, DynamicApiError):

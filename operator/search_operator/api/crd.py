@@ -48,7 +48,7 @@ _COLUMNS = (
     ),
     ("Rows", "string", ".status.summary.rows", 0, "Rows that can be searched"),
     ("Encoders", "string", ".status.summary.encoders", 0, "Ready of wanted encoders"),
-    ("Cost(month)", "string", ".status.summary.monthCost", 0, "Cost of a month at the present size"),
+    ("Cost(month)", "string", ".status.summary.monthCost", 0, "What this month comes to as it runs now"),
     ("Age", "date", ".metadata.creationTimestamp", 0, "Age of the index"),
     ("Phase", "string", ".status.phase", 1, "What is being done"),
     ("Reason", "string", f"{_READY}.reason", 1, "Why it is ready or not"),

@@ -36,6 +36,7 @@ class SemanticSearchIndex:
     spec: Spec
     resource_version: str = ""
     deletion_timestamp: datetime | None = None
+    created_at: datetime | None = None
     finalizers: tuple[str, ...] = ()
     annotations: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
     status: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), hash=False)
@@ -54,7 +55,7 @@ class SemanticSearchIndex:
     def parse(cls, obj: Mapping[str, Any]) -> "SemanticSearchIndex":
         """The index in a JSON object of the API. Raises InvalidResource with one line per bad field."""
         metadata = obj.get("metadata", {})
-        deleted = metadata.get("deletionTimestamp")
+        deleted, created = metadata.get("deletionTimestamp"), metadata.get("creationTimestamp")
         try:
             spec = Spec.model_validate(obj.get("spec", {}))
         except ValidationError as error:
@@ -71,6 +72,7 @@ class SemanticSearchIndex:
             spec=spec,
             resource_version=metadata.get("resourceVersion", ""),
             deletion_timestamp=datetime.fromisoformat(deleted) if deleted else None,
+            created_at=datetime.fromisoformat(created) if created else None,
             finalizers=tuple(metadata.get("finalizers", ())),
             annotations=MappingProxyType(dict(metadata.get("annotations") or {})),
             status=MappingProxyType(dict(obj.get("status") or {})),

@@ -3,8 +3,9 @@
 from typing import Annotated, Literal
 
 from search_operator.api.catalogue import Catalogue
+from search_operator.api.cost import Cost
 from search_operator.api.encoder import Encoder
-from search_operator.api.operations import Backup, Cost, Objectives
+from search_operator.api.operations import Backup, Objectives
 from search_operator.api.refresh import Refresh
 from search_operator.api.rollout import Rollout
 from search_operator.api.schema import ApiModel, Cel, refused, rules
@@ -15,18 +16,47 @@ HOURS_OF_LONGEST_MONTH = 744
 
 _DECIMAL = "'^[0-9]{1,12}([.][0-9]{1,6})?$'"
 _PRICES = "self.cost.prices"
-_RERANKERS = "(has(self.search.reranker) && self.search.reranker.enabled ? double(self.search.reranker.replicas) : 0.0)"
-_MINIMUM = (
-    f"((double(self.encoder.autoscaling.minReplicas) + {_RERANKERS}) * double({_PRICES}.encoderNodeHour) + "
-    f"(has({_PRICES}.milvusNodes) ? "
-    f"double({_PRICES}.milvusNodes.count) * double({_PRICES}.milvusNodes.nodeHour) : 0.0))"
-    f" * {HOURS_OF_LONGEST_MONTH}.0"
+_RERANKERS = "(has(self.search.reranker) && self.search.reranker.enabled ? self.search.reranker.replicas : 0)"
+
+
+def _amount(field: str) -> str:
+    """CEL for a price that may be absent, and is nothing then."""
+    return f"(has({_PRICES}.{field}) ? double({_PRICES}.{field}) : 0.0)"
+
+
+def _nodes(field: str) -> str:
+    """CEL for what nodes that may be absent cost for an hour."""
+    nodes = f"{_PRICES}.{field}"
+    return f"(has({nodes}) ? double({nodes}.count) * double({nodes}.nodeHour) : 0.0)"
+
+
+_ENCODER_HOUR = f"double({_PRICES}.purchase == 'Spot' ? {_PRICES}.spotNodeHour : {_PRICES}.encoderNodeHour)"
+_RERANKER_HOUR = f"(has({_PRICES}.rerankerNodeHour) ? double({_PRICES}.rerankerNodeHour) : {_ENCODER_HOUR})"
+_UNRESERVED = (
+    "double([self.encoder.autoscaling.minReplicas"
+    f" - (has({_PRICES}.reserved) ? {_PRICES}.reserved.count : 0), 0].max())"
 )
-# Malformed amounts have a rule of their own; this one passes them.
-_PRICED = (
-    f"has(self.cost) && has({_PRICES}) && self.cost.monthlyCap.matches({_DECIMAL})"
-    f" && {_PRICES}.encoderNodeHour.matches({_DECIMAL})"
-    f" && (!has({_PRICES}.milvusNodes) || {_PRICES}.milvusNodes.nodeHour.matches({_DECIMAL}))"
+_MINIMUM = (
+    f"(({_UNRESERVED} * {_ENCODER_HOUR} + {_nodes('reserved')}"
+    f" + double({_RERANKERS}) * {_RERANKER_HOUR}"
+    f" + {_nodes('milvusNodes')} + {_nodes('elasticsearchNodes')}"
+    f" + double(self.search.replicas) * {_amount('gatewayHour')})"
+    f" * {HOURS_OF_LONGEST_MONTH}.0"
+    f" + (has({_PRICES}.storageGiB) ? double({_PRICES}.storageGiB) * double({_PRICES}.storageGiBMonth) : 0.0)"
+    f" + {_amount('backupMonth')})"
+)
+_OPTIONAL_AMOUNTS = ("spotNodeHour", "rerankerNodeHour", "gatewayHour", "storageGiBMonth", "backupMonth")
+_OPTIONAL_NODES = ("reserved", "milvusNodes", "elasticsearchNodes")
+# Malformed amounts, and what lacks its counterpart, have rules of their own; this one passes them.
+_PRICED = " && ".join(
+    [
+        f"has(self.cost) && has({_PRICES}) && self.cost.monthlyCap.matches({_DECIMAL})",
+        f"{_PRICES}.encoderNodeHour.matches({_DECIMAL})",
+        f"({_PRICES}.purchase != 'Spot' || has({_PRICES}.spotNodeHour))",
+        f"has({_PRICES}.storageGiB) == has({_PRICES}.storageGiBMonth)",
+        *(f"(!has({_PRICES}.{a}) || {_PRICES}.{a}.matches({_DECIMAL}))" for a in _OPTIONAL_AMOUNTS),
+        *(f"(!has({_PRICES}.{n}) || {_PRICES}.{n}.nodeHour.matches({_DECIMAL}))" for n in _OPTIONAL_NODES),
+    ]
 )
 
 

@@ -234,21 +234,44 @@ class RefreshStatus(ApiModel):
     """What went wrong."""
 
 
+class MonthSpent(ApiModel):
+    """What a past month has cost."""
+
+    month: Short
+    """The month, e.g. 2026-11."""
+    spent: Short
+    """What was spent in it."""
+
+
 class CostStatus(ApiModel):
-    """What the declared fleet costs, in the spec's currency; a month has 744 hours."""
+    """The month's money in the spec's currency, as the ledger had it at `asOf`."""
 
     currency: Short | None = None
     """Currency of the amounts."""
-    hourly: Short | None = None
-    """Now, for one hour."""
-    month_at_minimum: Short | None = None
-    """A month with the fewest encoders."""
-    month_at_maximum: Short | None = None
-    """A month with the most encoders that are allowed."""
+    month: Short | None = None
+    """The billing month, e.g. 2026-11."""
+    spent: Short | None = None
+    """What was spent in it."""
+    projected: Short | None = None
+    """What the month comes to as it runs now, with what is planned."""
+    at_minimum: Short | None = None
+    """What it comes to with the fewest encoders from now on."""
     cap: Short | None = None
     """The monthly cap."""
+    hourly: Short | None = None
+    """What an hour costs as it runs now."""
+    allowed_max: int | None = None
+    """Encoders of all releases that the guard allows."""
+    reached_at: Short | None = None
+    """When the cap is reached as it runs now (RFC 3339); absent when it is not, this month."""
+    deferred: Annotated[tuple[Short, ...], Field(max_length=8), atomic()] = ()
+    """What waits for money: FullRebuild, Reranker."""
     as_of: Short | None = None
+    """When the ledger was written last (RFC 3339)."""
+    prices_as_of: Short | None = None
     """Day of the prices."""
+    months: Annotated[tuple[MonthSpent, ...], Field(max_length=3), list_map("month")] = ()
+    """The last three months before this one."""
 
 
 class Summary(ApiModel):
@@ -265,7 +288,7 @@ class Summary(ApiModel):
     encoders: Short | None = None
     """Ready of wanted encoders, e.g. 4/4."""
     month_cost: Short | None = None
-    """Cost of a month at the present size, e.g. 3065.28 USD."""
+    """What this month comes to as it runs now, e.g. 3065.28 USD."""
 
 
 class Status(ApiModel):

@@ -103,7 +103,7 @@ def forecast(
     `refusals` are what the API server has said against it. Raises InvalidResource for an encoder that can't be.
     """
     if current is None:
-        return _told(new, None, _Aim(Kind.FIRST, desired_release(new.spec)), "", (), tuple(refusals))
+        return _told(new, None, _Aim(Kind.FIRST, desired_release(new.spec)), "", (), tuple(refusals), now)
     found = changes(current.spec, new.spec, active=bool(current.active_release) or not current.status)
     refused = tuple(refusals) or tuple(f"{c.path}: {c.why}" for c in found if c.effect == "Refused")
     active = current.active_release if current.status else desired_release(current.spec)
@@ -112,7 +112,7 @@ def forecast(
         aim = replace(aim, kind=Kind.NOTHING)
     if not current.status:
         aim = replace(aim, notes=(*aim.notes, _NO_STATUS))
-    return _told(new, current, aim, active, found, refused)
+    return _told(new, current, aim, active, found, refused, now)
 
 
 def _aim(new: SemanticSearchIndex, current: SemanticSearchIndex, active: str, now: datetime) -> _Aim:
@@ -193,6 +193,7 @@ def _told(
     active: str,
     found: tuple[Change, ...],
     refused: tuple[str, ...],
+    now: datetime,
 ) -> Forecast:
     kind = Kind.REFUSED if refused else aim.kind
     told = {str(release["name"]): release for release in _releases(current)}
@@ -202,7 +203,10 @@ def _told(
         blue = told.get(active, {}).get("fingerprint") or encoder_identity(current.spec).fingerprint()
     held = {active: blue, aim.release: green} if kind in SWITCHES else {}
     held |= {n: r["fingerprint"] for n, r in told.items() if held and r.get("role") == "Previous"}
-    lines, sizes = _fleets(new, {name: fingerprint for name, fingerprint in held.items() if fingerprint})
+    allowed = _allowed(new, now)
+    lines, sizes = _fleets(
+        new, {name: fingerprint for name, fingerprint in held.items() if fingerprint}, allowed
+    )
     own = sizes.get(green) if blue not in ("", green) else None
     rows = told.get(active, {}).get("rows")
     return Forecast(
@@ -214,21 +218,28 @@ def _told(
         same_vectors=blue == green,
         changes=found,
         refusals=refused,
-        notes=(*aim.notes, *_notes(new, kind)),
+        notes=(*aim.notes, *_notes(new, current, kind)),
         fleets=lines,
-        shortages=tuple(shortage.message for shortage in room(new.spec, Capacity(), Need(0, 0), own)),
+        shortages=tuple(s.message for s in room(new.spec, Capacity(), Need(0, 0), own, allowed)),
         memory=_memory(new, rows) if rows and kind in BUILDS else "",
         rerankers=_rerankers(new),
-        bill=bill(new.spec, new.spec.encoder.autoscaling.min_replicas),
-        bill_during=bill(new.spec, sum(fleet.minimum for fleet in sizes.values())) if own else None,
+        bill=bill(new.spec, new.spec.encoder.autoscaling.min_replicas, now),
+        bill_during=bill(new.spec, sum(fleet.minimum for fleet in sizes.values()), now) if own else None,
     )
 
 
+def _allowed(new: SemanticSearchIndex, now: datetime) -> int:
+    """Encoders that the cap allows who begins a month of this length with nothing spent."""
+    scaling = new.spec.encoder.autoscaling
+    money = bill(new.spec, scaling.min_replicas, now)
+    return money.allowed_max if money else scaling.max_replicas
+
+
 def _fleets(
-    new: SemanticSearchIndex, held: Mapping[str, str]
+    new: SemanticSearchIndex, held: Mapping[str, str], allowed: int
 ) -> tuple[tuple[FleetLine, ...], Mapping[str, Fleet]]:
     """One line for each fleet, by the releases that share it; and each fingerprint's fleet."""
-    sizes = fleets(new.spec, list(held.values()))
+    sizes = fleets(new.spec, list(held.values()), allowed)
     lines = []
     for fingerprint, fleet in sizes.items():
         names = ", ".join(name for name, owned in held.items() if owned == fingerprint)
@@ -251,8 +262,17 @@ def _rerankers(new: SemanticSearchIndex) -> str:
     return f"{reranker.replicas}, {on}, which the bill counts as encoders; queries wait {reranker.timeout} for them"
 
 
-def _notes(new: SemanticSearchIndex, kind: Kind) -> tuple[str, ...]:
+def _notes(new: SemanticSearchIndex, current: SemanticSearchIndex | None, kind: Kind) -> tuple[str, ...]:
     notes = []
+    if new.spec.cost and (shared := new.spec.cost.prices_config_map_ref):
+        notes.append(
+            f"prices are in ConfigMap {shared.name}, which is not read here, so that no bill is told"
+        )
+    if money := current.status.get("cost") if current else None:
+        notes.append(
+            f"{money.get('month')} so far: {money.get('spent')} of {money.get('cap')} {money.get('currency')} spent, "
+            f"{money.get('projected')} projected; the guard allows {money.get('allowedMax')} encoders"
+        )
     if new.spec.paused and kind not in (Kind.NOTHING, Kind.REFUSED):
         notes.append("spec.paused is true: none of this happens before it is false")
     return tuple(notes)

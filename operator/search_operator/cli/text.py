@@ -7,8 +7,9 @@ from datetime import datetime
 from search_operator.api.index import SemanticSearchIndex
 from search_operator.cli.forecast import Forecast, Kind
 from search_operator.cli.steps import steps, time_limit
-from search_operator.decide.cost import Bill, amount
+from search_operator.decide.cost import Bill
 from search_operator.decide.schedule import next_due, rfc3339
+from search_operator.money.tariff import amount
 
 _WIDTH = 110
 _EFFECTS = {"NewRelease": "release", "InPlace": "in place", "Refused": "refused"}
@@ -75,7 +76,7 @@ def _together(told: Forecast, new: SemanticSearchIndex) -> str:
 
 
 def _bill(usual: Bill, during: Bill | None) -> Iterator[str]:
-    yield f"\ncost in {usual.currency}; a month has 744 hours"
+    yield f"\ncost in {usual.currency}; {usual.month} has {usual.hours} hours"
     hour, month = amount(usual.hour_now), amount(usual.month_at_minimum)
     yield _line("fewest encoders", f"{hour} an hour, {month} a month")
     if during:

@@ -7,7 +7,6 @@ from typing import Literal
 from search_plane.release.record import ReleaseRecord
 
 from search_operator.api.spec import Spec
-from search_operator.decide.cost import allowed_max_replicas
 from search_operator.observe.observation import Capacity
 
 # Of a row besides its vector: its id (up to 128 characters, mostly some 20), 64 hex digits of hash, keys of both.
@@ -45,16 +44,16 @@ class Shortage:
     message: str
 
 
-def fleets(spec: Spec, fingerprints: Sequence[str]) -> Mapping[str, Fleet]:
+def fleets(spec: Spec, fingerprints: Sequence[str], allowed: int) -> Mapping[str, Fleet]:
     """The fleet of each fingerprint: the first one's is autoscaled, the others' are of a fixed size.
 
-    All together never have more encoders than the bill allows. A warm fleet has as many as the autoscaler's
-    minimum where there is room beside the first one's minimum, else an equal share of that room, which may be 0.
+    All together never have more than the `allowed` encoders, but for the first one's minimum. A warm fleet has as many
+    as the autoscaler's minimum where there is room beside the first one's, else an equal share of that room: maybe 0.
     """
     if not fingerprints:
         return {}
     first, *others = dict.fromkeys(fingerprints)
-    minimum, allowed = spec.encoder.autoscaling.min_replicas, allowed_max_replicas(spec)
+    minimum = spec.encoder.autoscaling.min_replicas
     share = min(minimum, max(0, allowed - minimum) // len(others)) if others else 0
     active = Fleet(minimum, max(minimum, allowed - share * len(others)))
     return {first: active} | {other: Fleet(share, share) for other in others}
@@ -80,9 +79,15 @@ def need(
     return Need(encoders * spec.encoder.accelerator.count, memory)
 
 
-def room(spec: Spec, capacity: Capacity, wanted: Need, fleet: Fleet | None) -> tuple[Shortage, ...]:
+def room(
+    spec: Spec, capacity: Capacity, wanted: Need, fleet: Fleet | None, allowed: int
+) -> tuple[Shortage, ...]:
     """What there is too little of; empty when all suffices. What is not known is no shortage."""
-    found = (_encoders(spec, fleet), _devices(spec, capacity, wanted), _memory(spec, capacity, wanted))
+    found = (
+        _encoders(spec, fleet, allowed),
+        _devices(spec, capacity, wanted),
+        _memory(spec, capacity, wanted),
+    )
     return tuple(shortage for shortage in found if shortage)
 
 
@@ -94,10 +99,10 @@ def binary_size(count: int) -> str:
     return f"{size:.1f}{_UNITS[unit]}" if unit else str(count)
 
 
-def _encoders(spec: Spec, fleet: Fleet | None) -> Shortage | None:
+def _encoders(spec: Spec, fleet: Fleet | None, allowed: int) -> Shortage | None:
     if fleet is None or fleet.maximum > 0:
         return None
-    scaling, allowed = spec.encoder.autoscaling, allowed_max_replicas(spec)
+    scaling = spec.encoder.autoscaling
     capped = allowed < scaling.max_replicas
     limit = "spec.cost.monthlyCap" if capped else "spec.encoder.autoscaling.maxReplicas"
     message = (

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from search_operator.decide.cost import amount, bill
+from search_operator.decide.budgeting import within_budget
 from search_operator.decide.entering import entry_ready
 from search_operator.decide.release import Release, State
 from search_operator.decide.rollout import Rollout
@@ -48,7 +48,7 @@ def statements(observation: Observation, now: Rollout, outcome: Outcome) -> list
     others = [
         *([entry] if entry else []),
         rollout,
-        within_budget(observation, now),
+        within_budget(observation),
         backed_up(),
         paused(observation),
     ]
@@ -243,32 +243,6 @@ def _no_candidate(now: Rollout) -> Statement:
         )
         return Statement(kind, "False", "HeldByRollback", message)
     return Statement(kind, "False", "NoCandidate", "there is no candidate release")
-
-
-def within_budget(observation: Observation, now: Rollout) -> Statement:
-    """The declared fleet stays under the monthly cap."""
-    kind, spec = "WithinBudget", observation.index.spec
-    money = bill(spec, now.encoders)
-    if money is None or spec.cost is None:
-        return Statement(
-            kind, "Unknown", "NoPrices", "spec.cost.prices is not given, so the bill is not known"
-        )
-    cap = f"{amount(money.cap)} {money.currency}"
-    at_most = f"a month of 744 hours costs at most {amount(money.month_at_maximum)} of {cap}"
-    if money.month_at_maximum > money.cap:
-        return Statement(kind, "False", "AboveCap", f"{at_most}: {_cheaper(spec.cost.action)}")
-    maximum = spec.encoder.autoscaling.max_replicas
-    if money.allowed_max < maximum:
-        return Statement(
-            kind, "True", "Clamped", f"{at_most}, with {money.allowed_max} of {maximum} encoders allowed"
-        )
-    return Statement(kind, "True", "Projected", at_most)
-
-
-def _cheaper(action: str) -> str:
-    if action == "Clamp":
-        return "even minReplicas cost more; lower it, or raise cost.monthlyCap"
-    return "lower maxReplicas, or set cost.action to Clamp"
 
 
 def backed_up() -> Statement:

@@ -1,34 +1,28 @@
-"""The bill before it is spent: integer micro-units of the currency, hours of the longest month.
-
-The ledger of money already spent is not here yet; the clamp is therefore the safe one: even a month of 744
-hours in which every encoder that is allowed runs all the time stays under the cap.
-"""
+"""The tariff that a spec states, and what a whole month at a given size comes to."""
 
 from dataclasses import dataclass
-from decimal import Decimal
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
-from search_operator.api.spec import HOURS_OF_LONGEST_MONTH, Spec
-
-MICROS = 1_000_000
-
-
-@dataclass(frozen=True)
-class Rates:
-    """Prices per hour and the cap, in micro-units of the currency.
-
-    `fixed_hour` is what no autoscaler changes: Milvus' nodes, and re-rankers, each counted as an encoder.
-    """
-
-    encoder_hour: int
-    fixed_hour: int
-    cap: int
+from search_operator.api.cost import PricedNodes, Prices
+from search_operator.api.spec import Spec
+from search_operator.money.budget import Fleet, affordable, rest_of_month
+from search_operator.money.ledger import opened
+from search_operator.money.months import bounds, hours_in, milliseconds, month_at
+from search_operator.money.tariff import Item, Tariff, micros
 
 
 @dataclass(frozen=True)
 class Bill:
-    """What the fleet costs, in micro-units: an hour as it runs now, a month of 744 hours at each bound."""
+    """What the fleet costs, in micro-units: an hour as it runs, a whole month of `hours` at each bound.
+
+    `allowed_max` is what the cap allows who begins the month with nothing spent; the guard's own word depends on what
+    was.
+    """
 
     currency: str
+    month: str
+    hours: int
     hour_now: int
     month_now: int
     month_at_minimum: int
@@ -37,64 +31,71 @@ class Bill:
     allowed_max: int
 
 
-def micros(amount: str) -> int:
-    """A decimal amount such as "0.35" as integer micro-units."""
-    return int(Decimal(amount) * MICROS)
-
-
-def amount(value: int) -> str:
-    """Micro-units as an amount with two decimals, rounded half up: `2860.12`."""
-    return f"{(Decimal(value) / MICROS).quantize(Decimal('0.01'), rounding='ROUND_HALF_UP')}"
-
-
-def rates(spec: Spec) -> Rates | None:
-    """The prices as the resource states them; None without prices."""
-    cost = spec.cost
-    if cost is None or cost.prices is None:
-        return None
-    nodes, encoder_hour = cost.prices.milvus_nodes, micros(cost.prices.encoder_node_hour)
-    fixed = nodes.count * micros(nodes.node_hour) if nodes else 0
-    return Rates(encoder_hour, fixed + rerankers(spec) * encoder_hour, micros(cost.monthly_cap))
-
-
 def rerankers(spec: Spec) -> int:
     """Re-rankers that run."""
     reranker = spec.search.reranker
     return reranker.replicas if reranker and reranker.enabled else 0
 
 
-def allowed_max(prices: Rates, minimum: int, maximum: int, hours: int) -> int:
-    """Most encoders that may run for all of `hours` without crossing the cap; within [minimum, maximum]."""
-    if prices.encoder_hour * hours == 0:
-        return maximum
-    affordable = (prices.cap - prices.fixed_hour * hours) // (prices.encoder_hour * hours)
-    return max(minimum, min(maximum, affordable))
-
-
-def allowed_max_replicas(spec: Spec) -> int:
-    """The HPA's maximum: the declared one, or what the cap allows when it is to be clamped."""
-    scaling, prices = spec.encoder.autoscaling, rates(spec)
-    if spec.cost is None or prices is None or spec.cost.action != "Clamp":
-        return scaling.max_replicas
-    return allowed_max(prices, scaling.min_replicas, scaling.max_replicas, HOURS_OF_LONGEST_MONTH)
-
-
-def bill(spec: Spec, encoders: int) -> Bill | None:
-    """The bill with `encoders` running; None without prices."""
-    prices = rates(spec)
-    if prices is None or spec.cost is None:
+def tariff_of(spec: Spec, prices: Prices | None) -> Tariff | None:
+    """What an hour costs by these prices; None without any."""
+    cost = spec.cost
+    if cost is None or prices is None:
         return None
-    highest = allowed_max_replicas(spec)
+    spot = prices.spot_node_hour if prices.purchase == "Spot" else None
+    encoder_hour = micros(spot or prices.encoder_node_hour)
+    hourly: list[tuple[Item, int]] = [
+        ("reserved", _nodes(prices.reserved)),
+        ("milvus", _nodes(prices.milvus_nodes)),
+        ("elasticsearch", _nodes(prices.elasticsearch_nodes)),
+        ("gateway", spec.search.replicas * micros(prices.gateway_hour or "0")),
+    ]
+    monthly: list[tuple[Item, int]] = [
+        ("storage", (prices.storage_gib or 0) * micros(prices.storage_gib_month or "0")),
+        ("backup", micros(prices.backup_month or "0")),
+    ]
+    return Tariff(
+        currency=cost.currency,
+        cap=micros(cost.monthly_cap),
+        zone=ZoneInfo(cost.time_zone),
+        encoder_hour=encoder_hour,
+        reranker_hour=micros(prices.reranker_node_hour) if prices.reranker_node_hour else encoder_hour,
+        reserved=prices.reserved.count if prices.reserved else 0,
+        hourly=tuple(priced for priced in hourly if priced[1]),
+        monthly=tuple(priced for priced in monthly if priced[1]),
+    )
+
+
+def _nodes(nodes: PricedNodes | None) -> int:
+    return nodes.count * micros(nodes.node_hour) if nodes else 0
+
+
+def bill(spec: Spec, encoders: int, now: datetime) -> Bill | None:
+    """The bill of the month that `now` lies in with `encoders` all the time, by the spec's own prices; None without."""
+    tariff = tariff_of(spec, spec.cost.prices if spec.cost else None)
+    if tariff is None or spec.cost is None:
+        return None
+    month = month_at(milliseconds(now), tariff.zone)
+    hours, others = hours_in(month, tariff.zone), rerankers(spec)
+    scaling = spec.encoder.autoscaling
+    highest = scaling.max_replicas
+    if spec.cost.action == "Clamp":
+        start = bounds(month, tariff.zone)[0]
+        rest = rest_of_month(opened(tariff.currency, start), tariff, start, rerankers=others)
+        highest = affordable(rest, Fleet(scaling.min_replicas, scaling.min_replicas, scaling.max_replicas))
 
     def hour(replicas: int) -> int:
-        return prices.fixed_hour + replicas * prices.encoder_hour
+        fixed = tariff.fixed_hour(month) + others * tariff.reranker_hour
+        return fixed + tariff.encoders_hour(replicas)
 
     return Bill(
-        currency=spec.cost.currency,
+        currency=tariff.currency,
+        month=month,
+        hours=hours,
         hour_now=hour(encoders),
-        month_now=hour(encoders) * HOURS_OF_LONGEST_MONTH,
-        month_at_minimum=hour(spec.encoder.autoscaling.min_replicas) * HOURS_OF_LONGEST_MONTH,
-        month_at_maximum=hour(highest) * HOURS_OF_LONGEST_MONTH,
-        cap=prices.cap,
+        month_now=hour(encoders) * hours,
+        month_at_minimum=hour(scaling.min_replicas) * hours,
+        month_at_maximum=hour(highest) * hours,
+        cap=tariff.cap,
         allowed_max=highest,
     )

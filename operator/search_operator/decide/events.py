@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Literal
 
 COLLECTION_GONE = "CollectionGone"
@@ -59,6 +60,7 @@ def events(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Event]:
         warning = trouble or (condition["status"] == "False" and condition["reason"] not in UNDER_WAY)
         message = f"{kind} is {condition['status']}: {condition['message']}"
         found.append(Event("Warning" if warning else "Normal", condition["reason"], message))
+    found += _money(before.get("cost") or {}, after.get("cost") or {})
     stages = {r["name"]: r.get("stage", r.get("role")) for r in before.get("releases", ())}
     for release in after.get("releases", ()):
         stage = release.get("stage", release["role"])
@@ -66,3 +68,36 @@ def events(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Event]:
             waits = f": waiting for {release['waitingFor']}" if release.get("waitingFor") else ""
             found.append(Event("Normal", stage, f"release {release['name']} is {stage}{waits}"))
     return found
+
+
+def _money(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Event]:
+    """What the guard has changed, and a cap that is reached; nothing of a first look."""
+    if not before or not after:
+        return []
+    found: list[Event] = []
+    was, allowed = before.get("allowedMax"), after.get("allowedMax")
+    of_cap = f"{after.get('projected')} of {after.get('cap')} {after.get('currency')} projected"
+    if was is not None and allowed is not None and was != allowed:
+        message = f"the cap allows {allowed} encoders, {was} before: {of_cap}"
+        lowered = allowed < was
+        found.append(
+            Event("Warning", "EncodersLowered", message)
+            if lowered
+            else Event("Normal", "EncodersRaised", message)
+        )
+    gone, left = set(before.get("deferred", ())), set(after.get("deferred", ()))
+    found += [
+        Event("Warning", "Deferred", f"{what} waits for money: {of_cap}") for what in sorted(left - gone)
+    ]
+    found += [
+        Event("Normal", "Resumed", f"{what} is affordable again: {of_cap}") for what in sorted(gone - left)
+    ]
+    if _reached(after) and not (_reached(before) and before.get("month") == after.get("month")):
+        message = f"the cap of {after['cap']} {after.get('currency')} is reached: {after['spent']} is spent"
+        found.append(Event("Warning", "CapReached", message))
+    return found
+
+
+def _reached(cost: Mapping[str, Any]) -> bool:
+    spent, cap = cost.get("spent"), cost.get("cap")
+    return bool(spent and cap and Decimal(spent) >= Decimal(cap))

@@ -25,6 +25,7 @@ from search_operator.decide.steps import (
     DeleteObject,
     DropAlias,
     DropCollection,
+    KeepLedger,
     LoadCollection,
     NameTaken,
     NudgeGateway,
@@ -48,6 +49,7 @@ from search_operator.render.jobs import (
     refresh_job,
     release_config,
 )
+from search_operator.render.ledger import ledger_name, ledger_object
 from search_operator.render.policy import policy_of
 from search_operator.render.reranker import reranker_objects
 from search_operator.render.stores import snapshot_of
@@ -74,11 +76,14 @@ def plan(observation: Observation, installation: Installation) -> Plan:
     now = rollout(observation)
     if now.decided != observation.book:
         # What was decided is durable before anything follows from it.
-        return Plan((*first, *_apply(observation, [pointer_by(index, now.decided, now.announced)])))
+        pointer = pointer_by(index, now.decided, now.announced)
+        return Plan((*first, *_ledger(observation), *_apply(observation, [pointer])))
     children = desired_children(observation, now, installation)
     return Plan(
         (
             *first,
+            # The guard's word is durable before anything follows from it.
+            *_ledger(observation),
             # Queries wait for these.
             *_nudges(observation, now),
             *_apply(observation, children),
@@ -97,7 +102,7 @@ def desired_children(observation: Observation, now: Rollout, installation: Insta
         children.append(release_config(index, record, active, reusable(now, record)))
     if not pointer_is_lost(observation):
         children.append(pointer_by(index, now.book, now.announced))
-    children += _encoders(index, now, images)
+    children += _encoders(observation, now, images)
     children += gateway_objects(index, images)
     children += reranker_objects(index, images)
     # What the API can't have is told by a condition; everything else goes on.
@@ -134,8 +139,9 @@ def _filled(now: Rollout) -> list[ReleaseRecord]:
     return list({held.release: held.record for held in now.book.held}.values())
 
 
-def _encoders(index: SemanticSearchIndex, now: Rollout, images: Images) -> list[Object]:
+def _encoders(observation: Observation, now: Rollout, images: Images) -> list[Object]:
     """A fleet for each fingerprint; one that must wait for room, and one that gateways still use, included."""
+    index = observation.index
     # One that comes back is retained meanwhile, whatever it waits for.
     parts = [held.record for held in (now.book.active, now.book.previous) if held]
     if now.candidate and now.candidate.state is not State.PENDING:
@@ -149,7 +155,8 @@ def _encoders(index: SemanticSearchIndex, now: Rollout, images: Images) -> list[
         if release.waiting_for and release.record.encoder.fingerprint() not in needed
     }
     order = [f for f in fleet_order(now.book) if f in needed]
-    sizes = fleets(index.spec, [*order, *(f for f in needed if f not in order)])
+    everyone = [*order, *(f for f in needed if f not in order)]
+    sizes = fleets(index.spec, everyone, observation.allowed_encoders)
     found: list[Object] = []
     for fingerprint, record in needed.items():
         spec_asks = fingerprint == now.wanted.encoder.fingerprint()
@@ -208,6 +215,20 @@ def _nudges(observation: Observation, now: Rollout) -> list[Step]:
     ]
 
 
+def _ledger(observation: Observation) -> list[Step]:
+    """The ledger, when something has happened since it was written, else at most hourly."""
+    account, index = observation.account, observation.index
+    if account is None or not account.due:
+        return []
+    live = observation.child("ConfigMap", ledger_name(index.name))
+    if live and not is_ours(live, index):
+        return [NameTaken("the ledger's name is taken", f"ConfigMap {ledger_name(index.name)}")]
+    version = live["metadata"]["resourceVersion"] if live else ""
+    spoilt = live is not None and observation.ledger is None
+    why = "the ledger can't be read, so it goes on from what the status told" if spoilt else account.due
+    return [KeepLedger(why, ledger_object(index, account.ledger, observation.ledger), version)]
+
+
 def _apply(observation: Observation, children: list[Object]) -> list[Step]:
     steps: list[Step] = []
     for wish in children:
@@ -226,6 +247,8 @@ def _apply(observation: Observation, children: list[Object]) -> list[Step]:
 def _garbage(observation: Observation, children: list[Object], now: Rollout) -> list[Step]:
     """Children of ours that nothing asks for. Jobs that have ended are kept for their logs, while their release is."""
     wanted = {(wish["kind"], wish["metadata"]["name"]) for wish in children}
+    # Money that was spent stays spent, also while nobody counts.
+    wanted.add(("ConfigMap", ledger_name(observation.index.name)))
     # Of the release's last time as a candidate: such a Job proves nothing now, and its name is needed.
     wanted -= {("Job", job.name) for job in observation.jobs if _is_stale(job, now)}
     wished = {wish["metadata"]["name"] for wish in children if wish["kind"] == "Job"}

@@ -49,13 +49,6 @@ class Rollout:
     unknown_target: str = ""
 
     @property
-    def encoders(self) -> int:
-        """Encoders that are wanted in all fleets: the bill is for all of them."""
-        beside = [r for r in (self.candidate, self.previous) if r and r.state is not State.PENDING]
-        fleets = {r.record.encoder.fingerprint(): r.encoders_desired for r in (*beside, self.focus)}
-        return sum(fleets.values())
-
-    @property
     def announced(self) -> Release | None:
         """The candidate that gateways shall make ready beside the active release."""
         candidate = self.candidate if self.active else None
@@ -116,7 +109,14 @@ def wanted_record(observation: Observation, book: Book) -> ReleaseRecord:
     if not like:
         return plain
     due = rebuild_due(index, max(held.since for held in like), observation.now) if book.active else None
+    if due and rebuilds_deferred(observation):
+        due = None
     return desired_record(index, rfc3339(due) if due else like[0].record.rebuild)
+
+
+def rebuilds_deferred(observation: Observation) -> bool:
+    """Whether full rebuilds wait for money; one that was asked for by time goes on waiting."""
+    return "FullRebuild" in observation.deferred
 
 
 def _recovered(observation: Observation) -> Book:

@@ -15,7 +15,9 @@ from search_operator.render.reranker import devices_of, reranker_of
 def shortages_of(observation: Observation, book: Book) -> tuple[Shortage, ...]:
     """What is lacking for the candidate beside the active release; nothing without both."""
     wanted = second_need(observation, book)
-    return room(observation.index.spec, observation.capacity, *wanted) if wanted else ()
+    if wanted is None:
+        return ()
+    return room(observation.index.spec, observation.capacity, *wanted, observation.allowed_encoders)
 
 
 def second_need(observation: Observation, book: Book) -> tuple[Need, Fleet | None] | None:
@@ -25,7 +27,7 @@ def second_need(observation: Observation, book: Book) -> tuple[Need, Fleet | Non
         return None
     spec, fingerprint = observation.index.spec, candidate.record.encoder.fingerprint()
     shared = fingerprint == active.record.encoder.fingerprint()
-    fleet = None if shared else fleets(spec, fleet_order(book))[fingerprint]
+    fleet = None if shared else _fleet(observation, book, fingerprint)
     lacking = need(
         spec,
         candidate.record,
@@ -35,6 +37,11 @@ def second_need(observation: Observation, book: Book) -> tuple[Need, Fleet | Non
         loaded=_rows(observation, candidate.record),
     )
     return replace(lacking, rerankers=_rerankers_without_node(observation)), fleet
+
+
+def _fleet(observation: Observation, book: Book, fingerprint: str) -> Fleet:
+    order = fleet_order(book)
+    return fleets(observation.index.spec, order, observation.allowed_encoders)[fingerprint]
 
 
 def _rerankers_without_node(observation: Observation) -> int:

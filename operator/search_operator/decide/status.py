@@ -13,6 +13,7 @@ from search_operator.api.status import (
     CostStatus,
     EncoderStatus,
     GatewayStatus,
+    MonthSpent,
     RefreshStatus,
     ReleaseStatus,
     Status,
@@ -20,15 +21,17 @@ from search_operator.api.status import (
 )
 from search_operator.decide.capacity import binary_size
 from search_operator.decide.conditions import gateway_counts, statements
-from search_operator.decide.cost import allowed_max_replicas, amount, bill
 from search_operator.decide.release import Release, State, newest_job, told_condition
 from search_operator.decide.release_status import build_progress, dump, job_outcome, release_statuses
 from search_operator.decide.rollout import Rollout, pointer_is_lost, rollout
 from search_operator.decide.schedule import next_due, rfc3339
 from search_operator.decide.searching import search_status
 from search_operator.decide.second_release import second_need
+from search_operator.decide.spending import prices_of
 from search_operator.decide.statement import Statement
 from search_operator.decide.steps import Outcome
+from search_operator.money.months import moment_of
+from search_operator.money.tariff import amount
 from search_operator.observe.observation import Observation
 from search_operator.render.encoder import CPU_TARGET_PERCENT
 from search_operator.render.gateway import gateway_name
@@ -57,14 +60,14 @@ def status(observation: Observation, outcome: Outcome) -> Object:
                 desired=now.focus.encoders_desired,
                 min_replicas=index.spec.encoder.autoscaling.min_replicas,
                 max_replicas=index.spec.encoder.autoscaling.max_replicas,
-                allowed_max=allowed_max_replicas(index.spec),
+                allowed_max=observation.allowed_encoders,
                 scaler=f"HPA (cpu, target {CPU_TARGET_PERCENT} %)",
             ),
             gateway=_gateway(observation, now),
             search=search_status(observation),
             refresh=_refresh(observation, now),
             capacity=_capacity(observation, now),
-            cost=_cost(observation, now),
+            cost=_cost(observation),
             summary=_summary(observation, now),
         )
     )
@@ -198,24 +201,34 @@ def _capacity(observation: Observation, now: Rollout) -> CapacityStatus | None:
     )
 
 
-def _cost(observation: Observation, now: Rollout) -> CostStatus | None:
-    spec = observation.index.spec
-    money = bill(spec, now.encoders)
-    if money is None or spec.cost is None or spec.cost.prices is None:
-        return None
+def _cost(observation: Observation) -> CostStatus | None:
+    account, prices = observation.account, prices_of(observation)
+    if account is None or prices is None:
+        # What was spent stays spent while prices can't be read.
+        told = observation.index.status.get("cost") if observation.prices.problem else None
+        return CostStatus.model_validate(told) if told else None
+    said = account.outlook
+    past = [kept for kept in account.ledger.months if kept.month < said.month][-3:]
     return CostStatus(
-        currency=money.currency,
-        hourly=amount(money.hour_now),
-        month_at_minimum=amount(money.month_at_minimum),
-        month_at_maximum=amount(money.month_at_maximum),
-        cap=amount(money.cap),
-        as_of=spec.cost.prices.as_of,
+        currency=account.tariff.currency,
+        month=said.month,
+        spent=amount(said.spent),
+        projected=amount(said.projected),
+        at_minimum=amount(account.lowest.projected),
+        cap=amount(said.cap),
+        hourly=amount(said.hour),
+        allowed_max=account.allowed,
+        reached_at=rfc3339(moment_of(said.reached)) if said.reached is not None else None,
+        deferred=account.ledger.deferred,
+        as_of=rfc3339(moment_of(account.ledger.upto)),
+        prices_as_of=prices.as_of,
+        months=tuple(MonthSpent(month=kept.month, spent=amount(kept.spent)) for kept in past),
     )
 
 
 def _summary(observation: Observation, now: Rollout) -> Summary:
     focus, candidate = now.focus, now.candidate
-    money = bill(observation.index.spec, now.encoders)
+    money = observation.account
     rows = focus.collection.rows if focus.collection else None
     return Summary(
         release=focus.name,
@@ -225,7 +238,7 @@ def _summary(observation: Observation, now: Rollout) -> Summary:
         else None,
         rows=str(rows) if rows is not None else None,
         encoders=f"{focus.encoders_ready}/{focus.encoders_desired}",
-        month_cost=f"{amount(money.month_now)} {money.currency}" if money else None,
+        month_cost=f"{amount(money.outlook.projected)} {money.tariff.currency}" if money else None,
     )
 
 

@@ -62,6 +62,19 @@ class NudgeGateway(Step):
 
 
 @dataclass(frozen=True)
+class KeepLedger(Step):
+    """Write the ledger on top of exactly the one that was seen (by resourceVersion; empty for none)."""
+
+    body: dict[str, Any]
+    resource_version: str
+
+    @property
+    def target(self) -> str:
+        """`Kind/name`, for people."""
+        return f"{self.body['kind']}/{self.body['metadata']['name']}"
+
+
+@dataclass(frozen=True)
 class CreateCollection(Step):
     """Create a release's collection with its schema, and its HNSW index while it is still empty."""
 

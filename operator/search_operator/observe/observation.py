@@ -9,7 +9,10 @@ from search_plane.release.gateway_state import GatewayState
 from search_plane.release.record import ReleaseRecord, ReleaseSnapshot
 from search_plane.release.report import JobProgress, JobReport
 
+from search_operator.api.cost import Prices
 from search_operator.api.index import SemanticSearchIndex
+from search_operator.money.account import Account
+from search_operator.money.ledger import Deferral, Ledger
 from search_operator.observe.book import Book
 
 Object = dict[str, Any]
@@ -89,6 +92,12 @@ class PodView:
     """Whether it is being deleted."""
     slice: int = 0
     """Completion index of an indexed Job's pod."""
+    uid: str = ""
+    """Tells it from all others for ever."""
+    scheduled: str = ""
+    """Since when it holds a node (RFC 3339), empty while it holds none."""
+    ended: str = ""
+    """When its last container ended for good (RFC 3339), empty before."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +154,14 @@ class EntryView:
 
 
 @dataclass(frozen=True)
+class PricesView:
+    """Prices of a shared ConfigMap, or why they can't be read; neither where the spec names none."""
+
+    prices: Prices | None = None
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True)
 class Observation:
     """All that plan() and status() may look at. `now` is timezone-aware UTC."""
 
@@ -161,6 +178,21 @@ class Observation:
     milvus: MilvusView = MilvusView()
     catalogue: CatalogueView = CatalogueView()
     entry: EntryView = EntryView()
+    prices: PricesView = PricesView()
+    ledger: Ledger | None = None
+    """As it is kept; None when there is none, or somebody has spoilt it."""
+    account: Account | None = None
+    """Drawn up of all this by spending.accounted(); None without prices."""
+    allowed: int | None = None
+    """Encoders of all releases that the guard allows; None where nothing guards."""
+    deferred: tuple[Deferral, ...] = ()
+    """What the guard has given up for now."""
+
+    @property
+    def allowed_encoders(self) -> int:
+        """Encoders of all releases that may run: what the guard allows, never more than the spec does."""
+        declared = self.index.spec.encoder.autoscaling.max_replicas
+        return declared if self.allowed is None else min(declared, self.allowed)
 
     def child(self, kind: str, name: str) -> Object | None:
         """The live child, if it exists."""

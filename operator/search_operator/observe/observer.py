@@ -29,9 +29,11 @@ from search_operator.observe.observation import (
     PodView,
     Problem,
 )
+from search_operator.observe.prices import look_at_prices
 from search_operator.observe.recent import RecentStores, Stores
 from search_operator.observe.workloads import job_progress, job_view, pod_view, slices_of
 from search_operator.render.gateway import active_name
+from search_operator.render.ledger import kept_ledger, ledger_name
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,13 @@ class Observer:
         pointer = children.get(("ConfigMap", active_name(index.name)))
         book = book_in(pointer)
         credentials = await read_credentials(self.api, index)
-        stores, progress, gateways, capacity, entry = await asyncio.gather(
+        stores, progress, gateways, capacity, entry, prices = await asyncio.gather(
             self._stores(index, credentials),
             self._progress(pods, jobs),
             look_at_gateways(self.http, pods),
             self._capacity(index, book, credentials),
             look_at_entry(self.api, self.cache, index),
+            look_at_prices(self.api, index),
         )
         observation = Observation(
             now=datetime.now(UTC),
@@ -76,6 +79,8 @@ class Observer:
             milvus=stores.milvus,
             catalogue=stores.catalogue,
             entry=entry,
+            prices=prices,
+            ledger=kept_ledger(children.get(("ConfigMap", ledger_name(index.name))), index),
         )
         return observation, credentials
 

@@ -48,7 +48,20 @@ def pod_view(pod: Object) -> PodView:
         nudged=annotations.get(POINTER_ANNOTATION, ""),
         deleted="deletionTimestamp" in meta,
         slice=_number(labels.get(SLICE) or annotations.get(SLICE), 0),
+        uid=meta.get("uid", ""),
+        scheduled=scheduled.get("lastTransitionTime") or "" if scheduled.get("status") == "True" else "",
+        ended=_ended(state),
     )
+
+
+def _ended(state: Object) -> str:
+    """When the last container of a pod that has ended for good did; empty before."""
+    if state.get("phase") not in ("Succeeded", "Failed"):
+        return ""
+    terminated = (c.get("state", {}).get("terminated") or {} for c in state.get("containerStatuses") or ())
+    ends = [end["finishedAt"] for end in terminated if end.get("finishedAt")]
+    # One that was evicted before it ran has no containers to tell.
+    return max(ends or [c.get("lastTransitionTime") or "" for c in state.get("conditions", ())], default="")
 
 
 def job_view(job: Object, pods: Sequence[PodView], progress: JobProgress | None) -> JobView:

@@ -10,7 +10,7 @@ from search_operator.api.index import SemanticSearchIndex
 from search_operator.decide.drift import APPLIED_HASH
 
 Object = dict[str, Any]
-Component = Literal["encoder", "gateway", "reranker", "build", "catchup", "verify", "refresh"]
+Component = Literal["encoder", "gateway", "reranker", "build", "catchup", "verify", "refresh", "ledger"]
 
 INDEX_LABEL = "semanticsearch.io/index"
 RELEASE_LABEL = "semanticsearch.io/release"

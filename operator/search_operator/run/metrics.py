@@ -52,6 +52,29 @@ BREAKER = Gauge(
 RERANKERS = Gauge(
     "semantic_search_index_rerankers", "Re-ranker pods of an index.", ["namespace", "index", "state"]
 )
+COST = {
+    "spent": Gauge(
+        "ssi_cost_spent", "What was spent in this billing month.", ["namespace", "index", "currency"]
+    ),
+    "projected": Gauge(
+        "ssi_cost_projected",
+        "What this billing month comes to as it runs now.",
+        ["namespace", "index", "currency"],
+    ),
+    "atMinimum": Gauge(
+        "ssi_cost_at_minimum",
+        "What this billing month comes to with the fewest encoders from now on.",
+        ["namespace", "index", "currency"],
+    ),
+    "cap": Gauge("ssi_cost_cap", "The monthly cap.", ["namespace", "index", "currency"]),
+    "hourly": Gauge(
+        "ssi_cost_hourly", "What an hour costs as it runs now.", ["namespace", "index", "currency"]
+    ),
+}
+ALLOWED = Gauge(
+    "ssi_encoders_allowed", "Encoders of all releases that the guard allows.", ["namespace", "index"]
+)
+DEFERRED = Gauge("ssi_deferred", "Always 1: what waits for money.", ["namespace", "index", "what"])
 _VALUES = {"True": 1, "False": 0, "Unknown": -1}
 _GATE_VALUES = {"Passed": 1, "Failed": 0, "Pending": -1}
 _told: dict[tuple[str, str], dict[Gauge, set[tuple[str, ...]]]] = {}
@@ -74,8 +97,18 @@ def tell(namespace: str, index: str, said: Mapping[str, Any]) -> None:
 
 
 def _tell_series(key: tuple[str, str], said: Mapping[str, Any]) -> None:
-    """Show conditions, open breakers, releases and gates; what is said no more goes, after the new series are there."""
-    wanted: dict[Gauge, dict[tuple[str, ...], int]] = {CONDITION: {}, BREAKER: {}, RELEASE: {}, GATE: {}}
+    """Show conditions, money, breakers, releases and gates; what is said no more goes, once the new series are there."""
+    wanted: dict[Gauge, dict[tuple[str, ...], float]] = {
+        gauge: {} for gauge in (CONDITION, BREAKER, RELEASE, GATE, ALLOWED, DEFERRED, *COST.values())
+    }
+    cost = said.get("cost", {})
+    for name, gauge in COST.items():
+        if name in cost:
+            wanted[gauge][*key, cost.get("currency", "")] = float(cost[name])
+    if "allowedMax" in cost:
+        wanted[ALLOWED][key] = cost["allowedMax"]
+    for what in cost.get("deferred", ()):
+        wanted[DEFERRED][*key, what] = 1
     for condition in said.get("conditions", ()):
         wanted[CONDITION][*key, condition["type"]] = _VALUES[condition["status"]]
     for breaker in said.get("search", {}).get("breakers", ()):
@@ -97,5 +130,6 @@ def _tell_series(key: tuple[str, str], said: Mapping[str, Any]) -> None:
 def forget(namespace: str, index: str) -> None:
     """Drop the series of a deleted index."""
     _told.pop((namespace, index), None)
-    for metric in (CONDITION, ENCODERS, ROWS, GATE, RELEASE, ON_ACTIVE, ON_POLICY, BREAKER, RERANKERS):
+    alone = (CONDITION, ENCODERS, ROWS, GATE, RELEASE, ON_ACTIVE, ON_POLICY, BREAKER, RERANKERS)
+    for metric in (*alone, ALLOWED, DEFERRED, *COST.values()):
         metric.remove_by_labels({"namespace": namespace, "index": index})

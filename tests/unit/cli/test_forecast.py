@@ -11,7 +11,8 @@ from search_operator.cli.text import text_of
 
 from tests.cluster.resource_base import Json, at, changed, valid_index
 
-NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+# A month of 31 days, in which the cap allows 11 encoders.
+NOW = datetime(2026, 12, 22, 12, tzinfo=UTC)
 FP32 = at("spec.encoder.precision", "fp32")
 LOWER_M = at("spec.vectorStore.milvus.index.m", 32)
 EF = at("spec.vectorStore.milvus.search.ef", 256)
@@ -229,7 +230,7 @@ def test_a_request_for_a_full_rebuild_is_a_new_release() -> None:
     # Asked for already, or for later: it starts nothing now.
     served = _live(asked, releases=(_release("Active", rebuild="2026-11-22T11:00:00Z"),))
     assert forecast(_index(asked), served, NOW).kind is Kind.NOTHING
-    later = at("spec.refresh", {"mode": "Full", "requestedAt": "2026-11-23T00:00:00Z"})
+    later = at("spec.refresh", {"mode": "Full", "requestedAt": "2026-12-23T00:00:00Z"})
     assert forecast(_index(later), SERVING, NOW).kind is Kind.IN_PLACE
 
 
@@ -278,6 +279,23 @@ def test_without_prices_there_is_no_bill() -> None:
     assert "cost in" not in text_of(told, _index(at("spec.cost", None), FP32), NOW)
 
 
+def test_prices_in_a_config_map_and_what_is_spent_already_are_told() -> None:
+    shared = at("spec.cost", {"prices": None, "pricesConfigMapRef": {"name": "prices"}})
+    money = {
+        "month": "2026-12",
+        "spent": "900.00",
+        "cap": "5000.00",
+        "currency": "USD",
+        "projected": "3065.28",
+    }
+    live = _index(
+        status={"activeRelease": desired_release(_index().spec), "cost": money | {"allowedMax": 11}}
+    )
+    said = " ".join(forecast(_index(shared), live, NOW).notes)
+    assert "ConfigMap prices, which is not read here" in said
+    assert "900.00 of 5000.00 USD spent, 3065.28 projected; the guard allows 11 encoders" in said
+
+
 def test_the_text_names_the_next_refresh() -> None:
     said = text_of(forecast(_index(), SERVING, NOW), _index(), NOW)
-    assert said.endswith("next scheduled incremental refresh: 2026-11-22T19:00:00Z\n")
+    assert said.endswith("next scheduled incremental refresh: 2026-12-27T19:00:00Z\n")

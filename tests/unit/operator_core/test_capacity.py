@@ -17,7 +17,6 @@ from search_operator.decide.capacity import (
     need,
     room,
 )
-from search_operator.decide.cost import allowed_max_replicas
 from search_operator.observe.observation import Capacity
 from search_plane.release.record import ReleaseRecord
 
@@ -32,16 +31,10 @@ def spec(minimum: int = 4, maximum: int = 12, cost: Mapping[str, Any] | None = N
     return index("production", encoder=scaling, cost=cost).spec
 
 
-def capped(cap: str) -> Spec:
-    """4 to 12 encoders of 0.5 an hour, no fixed cost: 372 for each of them in a month of 744 hours."""
-    prices = {"asOf": "2026-11-01", "encoderNodeHour": "0.5", "milvusNodes": None}
-    return spec(cost={"monthlyCap": cap, "action": "Clamp", "prices": prices})
-
-
 def test_a_single_release_has_the_whole_range() -> None:
-    assert fleets(spec(4, 12), ["a"]) == {"a": Fleet(4, 12)}
-    assert fleets(spec(4, 12), ["a", "a"]) == {"a": Fleet(4, 12)}
-    assert fleets(spec(4, 12), []) == {}
+    assert fleets(spec(4, 12), ["a"], 12) == {"a": Fleet(4, 12)}
+    assert fleets(spec(4, 12), ["a", "a"], 12) == {"a": Fleet(4, 12)}
+    assert fleets(spec(4, 12), [], 12) == {}
 
 
 @pytest.mark.parametrize(
@@ -59,17 +52,18 @@ def test_the_others_share_what_the_active_one_does_not_need(
     minimum: int, maximum: int, warm: list[int], active: int
 ) -> None:
     names = [f"other-{number}" for number in range(len(warm))]
-    found = fleets(spec(minimum, maximum), ["active", *names])
+    found = fleets(spec(minimum, maximum), ["active", *names], maximum)
     assert found["active"] == Fleet(minimum, active)
     assert [found[name] for name in names] == [Fleet(size, size) for size in warm]
 
 
-@given(st.integers(1, 50), st.integers(0, 50), st.integers(0, 3), st.integers(100, 40_000))
-def test_all_fleets_together_stay_under_the_bill(minimum: int, more: int, others: int, cap: int) -> None:
-    prices = {"asOf": "2026-11-01", "encoderNodeHour": "0.5"}
-    asked = spec(minimum, minimum + more, cost={"monthlyCap": str(cap), "prices": prices})
-    found = fleets(asked, [str(number) for number in range(1 + others)])
-    assert sum(fleet.maximum for fleet in found.values()) <= allowed_max_replicas(asked)
+@given(st.integers(1, 50), st.integers(0, 50), st.integers(0, 3), st.integers(0, 100))
+def test_all_fleets_together_have_no_more_than_is_allowed(
+    minimum: int, more: int, others: int, word: int
+) -> None:
+    allowed = max(minimum, min(minimum + more, word))
+    found = fleets(spec(minimum, minimum + more), [str(number) for number in range(1 + others)], allowed)
+    assert sum(fleet.maximum for fleet in found.values()) <= allowed
     assert found["0"].minimum == minimum
     assert all(0 <= fleet.minimum <= fleet.maximum for fleet in found.values())
 
@@ -99,16 +93,16 @@ def test_only_what_is_not_there_yet_is_needed() -> None:
 
 
 def test_what_is_not_known_is_no_shortage() -> None:
-    assert room(spec(), Capacity(), Need(4, 10 * GI), Fleet(4, 4)) == ()
+    assert room(spec(), Capacity(), Need(4, 10 * GI), Fleet(4, 4), 12) == ()
 
 
 def test_enough_of_everything_is_no_shortage() -> None:
     exactly = Capacity(gpus_total=8, gpus_free=4, memory_total=100 * GI, memory_free=20 * GI)
-    assert room(spec(), exactly, Need(4, 10 * GI), Fleet(4, 4)) == ()
+    assert room(spec(), exactly, Need(4, 10 * GI), Fleet(4, 4), 12) == ()
 
 
 def test_too_few_devices_name_how_many_and_three_ways_out() -> None:
-    (shortage,) = room(spec(), Capacity(gpus_total=8, gpus_free=1), Need(2, 0), Fleet(2, 2))
+    (shortage,) = room(spec(), Capacity(gpus_total=8, gpus_free=1), Need(2, 0), Fleet(2, 2), 12)
     assert shortage.what == "Devices"
     for part in (
         "2 x nvidia.com/gpu",
@@ -124,8 +118,8 @@ def test_too_few_devices_name_how_many_and_three_ways_out() -> None:
 def test_milvus_is_not_filled_to_the_brim() -> None:
     # 20 of 100 GiB are free, and Milvus loads up to 90 % only: 10 are left.
     left = Capacity(memory_total=100 * GI, memory_free=20 * GI)
-    assert room(spec(), left, Need(0, 10 * GI), None) == ()
-    (shortage,) = room(spec(), left, Need(0, 10 * GI + 1), None)
+    assert room(spec(), left, Need(0, 10 * GI), None, 12) == ()
+    (shortage,) = room(spec(), left, Need(0, 10 * GI + 1), None, 12)
     assert shortage.what == "Memory"
     assert "about 10.0Gi" in shortage.message
     assert "20.0Gi free" in shortage.message
@@ -134,12 +128,12 @@ def test_milvus_is_not_filled_to_the_brim() -> None:
 
 @pytest.mark.parametrize(
     ("asked", "limit"),
-    [(spec(4, 4), "autoscaling.maxReplicas allows 4"), (capped("1488"), "cost.monthlyCap allows 4")],
+    [(spec(4, 4), "autoscaling.maxReplicas allows 4"), (spec(4, 12), "cost.monthlyCap allows 4")],
     ids=["range", "bill"],
 )
 def test_no_encoder_to_spare_names_what_limits_it(asked: Spec, limit: str) -> None:
-    fleet = fleets(asked, ["active", "candidate"])["candidate"]
-    (shortage,) = room(asked, Capacity(), Need(0, 0), fleet)
+    fleet = fleets(asked, ["active", "candidate"], 4)["candidate"]
+    (shortage,) = room(asked, Capacity(), Need(0, 0), fleet, 4)
     assert shortage.what == "Encoders"
     assert limit in shortage.message
 

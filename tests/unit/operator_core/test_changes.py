@@ -40,6 +40,10 @@ _BESIDE: dict[str, Json] = {
     "spec.search.entry.ingress": at("spec.search.entry.ingress.host", "search.example.com"),
     "spec.search.entry.httpRoute": at("spec.search.entry.httpRoute.parentRefs", [{"name": "front"}]),
     "spec.search.log.saltSecretRef": at("spec.search.log.saltSecretRef.name", "salt"),
+    "spec.cost.prices.reserved": at("spec.cost.prices.reserved", {"count": 1, "nodeHour": "0.2"}),
+    "spec.cost.prices.elasticsearchNodes": at(
+        "spec.cost.prices.elasticsearchNodes", {"count": 3, "nodeHour": "0.5"}
+    ),
     "spec.backup": at("spec.backup.destination", "s3://backups/products"),
     "spec.rollout.gates.judgedQueries": at("spec.rollout.gates.judgedQueries.configMapRef.name", "judged"),
     "spec.encoder.weights.persistentVolumeClaim": at(

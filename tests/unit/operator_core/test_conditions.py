@@ -1,11 +1,13 @@
 """Each trouble: its condition, its reason, the remedy in its message, and what kstatus makes of it."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from search_operator.decide.events import events
 from search_operator.decide.plan import plan
+from search_operator.decide.spending import accounted
 from search_operator.decide.status import status
 from search_operator.decide.steps import Failure, LoadCollection, Outcome
 from search_operator.observe.observation import CatalogueView, MilvusView, Observation, Problem
@@ -208,7 +210,7 @@ def test_an_active_index_is_ready_and_current() -> None:
         "progress": "Active",
         "rows": "2000",
         "encoders": "1/1",
-        "monthCost": "766.32 USD",
+        "monthCost": "211.15 USD",
     }
     assert said["refresh"]["next"] == "2026-11-22T19:00:00Z"
     assert plan(observation, INSTALLATION).steps == ()
@@ -284,14 +286,16 @@ def test_any_schedule_that_the_crd_admits_leaves_the_status_whole(schedule: str)
     ("cost", "state", "reason", "words"),
     [
         (None, "Unknown", "NoPrices", "not given"),
-        ({}, "True", "Clamped", "11 of 12"),
-        ({"monthlyCap": "6000"}, "True", "Projected", "5148.48 of 6000.00 USD"),
-        ({"action": "Alert"}, "False", "AboveCap", "set cost.action to Clamp"),
-        ({"monthlyCap": "3000"}, "False", "AboveCap", "raise cost.monthlyCap"),
+        ({}, "True", "Clamped", "3065.28 of 5000.00 USD as it runs now, 0.00 of it spent; 11 of 12 encoders"),
+        ({"monthlyCap": "6000"}, "True", "Projected", "3065.28 of 6000.00 USD"),
+        ({"action": "Alert"}, "True", "Projected", "2026-12 comes to 3065.28"),
+        ({"monthlyCap": "3000"}, "False", "AboveMinimum", "cross the cap of 3000.00 USD on 2026-12-31"),
+        ({"prices": None, "pricesConfigMapRef": {"name": "prices"}}, "Unknown", "NotCounted", "yet"),
     ],
 )
 def test_budget(cost: Any, state: str, reason: str, words: str) -> None:
-    observation = replace(seen(), index=index("production", cost=cost))
+    december = datetime(2026, 11, 30, 16, tzinfo=UTC)
+    observation = accounted(replace(seen(), now=december, index=index("production", cost=cost)))
     it = condition(told(observation), "WithinBudget")
     assert (it["status"], it["reason"]) == (state, reason)
     assert words in it["message"]

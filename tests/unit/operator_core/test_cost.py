@@ -1,72 +1,77 @@
-"""The bill: the four figures of the use case, and a clamp that never lets a month cross its cap."""
+"""The tariff that a spec states, item by item, and a whole month's bill."""
+
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from search_operator.decide.cost import Rates, allowed_max, allowed_max_replicas, amount, bill, micros
+from search_operator.decide.cost import bill, tariff_of
+from search_operator.money.tariff import Tariff, amount, micros
 
 from tests.unit.operator_core.builders import index
 
-RATES = Rates(encoder_hour=micros("0.35"), fixed_hour=4 * micros("0.68"), cap=micros("5000"))
+NOVEMBER = datetime(2026, 11, 22, tzinfo=UTC)
+DECEMBER = datetime(2026, 12, 22, tzinfo=UTC)
+
+
+def tariff(**prices: Any) -> Tariff:
+    """The production sample's tariff with other prices."""
+    spec = index("production", cost={"prices": prices}).spec
+    found = tariff_of(spec, spec.cost.prices if spec.cost else None)
+    assert found is not None
+    return found
 
 
 @pytest.mark.parametrize(
-    ("encoders", "nodes", "hours", "expected"),
-    [
-        (12, 0, 720, "3024.00"),
-        (0, 4, 720, "1958.40"),
-        (12, 4, 720, "4982.40"),
-        (12, 4, 744, "5148.48"),
-    ],
+    ("when", "hours", "allowed", "highest"),
+    [(NOVEMBER, 720, 12, "4982.40"), (DECEMBER, 744, 11, "4888.08")],
 )
-def test_the_figures_of_the_use_case(encoders: int, nodes: int, hours: int, expected: str) -> None:
-    assert amount((encoders * micros("0.35") + nodes * micros("0.68")) * hours) == expected
-
-
-def test_a_long_month_clamps_twelve_encoders_to_eleven() -> None:
-    assert allowed_max(RATES, 4, 12, 744) == 11
-    assert allowed_max(RATES, 4, 12, 720) == 12
-    money = bill(index("production").spec, 4)
+def test_the_months_length_decides(when: datetime, hours: int, allowed: int, highest: str) -> None:
+    money = bill(index("production").spec, 4, when)
     assert money is not None
-    assert money.allowed_max == 11
-    assert amount(money.month_at_maximum) == "4888.08"
-    assert amount(money.month_now) == amount(money.month_at_minimum) == "3065.28"
+    assert (money.hours, money.allowed_max, amount(money.month_at_maximum)) == (hours, allowed, highest)
+    assert money.month_now == money.month_at_minimum
 
 
-def test_without_prices_or_with_alert_nothing_is_clamped() -> None:
-    assert allowed_max_replicas(index("production", cost=None).spec) == 12
-    assert allowed_max_replicas(index("production", cost={"prices": None}).spec) == 12
-    alert = index("production", cost={"action": "Alert"}).spec
-    assert allowed_max_replicas(alert) == 12
-    told = bill(alert, 4)
+def test_with_alert_nothing_is_lowered() -> None:
+    told = bill(index("production", cost={"action": "Alert"}).spec, 4, DECEMBER)
     assert told is not None
     assert amount(told.month_at_maximum) == "5148.48"
-    assert bill(index("production", cost=None).spec, 4) is None
 
 
-@given(
-    st.builds(Rates, st.integers(0, 10**9), st.integers(0, 10**10), st.integers(1, 10**13)),
-    st.integers(1, 50),
-    st.integers(0, 50),
-    st.integers(1, 744),
-)
-def test_the_bill_never_crosses_the_cap_when_it_need_not(
-    prices: Rates, minimum: int, more: int, hours: int
-) -> None:
-    maximum = minimum + more
-    allowed = allowed_max(prices, minimum, maximum, hours)
-    assert minimum <= allowed <= maximum
-
-    def cost(encoders: int) -> int:
-        return (prices.fixed_hour + encoders * prices.encoder_hour) * hours
-
-    if cost(minimum) <= prices.cap:
-        assert cost(allowed) <= prices.cap
-        assert allowed == maximum or cost(allowed + 1) > prices.cap
-    else:
-        assert allowed == minimum or prices.encoder_hour == 0
+def test_without_prices_there_is_no_bill() -> None:
+    assert bill(index("production", cost=None).spec, 4, NOVEMBER) is None
+    assert bill(index("production", cost={"prices": None}).spec, 4, NOVEMBER) is None
 
 
-@given(st.decimals(min_value=0, max_value=10**6, places=6))
-def test_amounts_are_exact_in_micro_units(value: object) -> None:
-    assert micros(str(value)) == int(str(value).replace(".", ""))
+def test_every_item_is_an_item_of_its_own() -> None:
+    found = tariff(
+        elasticsearchNodes={"count": 3, "nodeHour": "0.5"},
+        gatewayHour="0.04",
+        storageGiB=61,
+        storageGiBMonth="0.023",
+        backupMonth="12",
+        rerankerNodeHour="0.3",
+    )
+    assert dict(found.hourly) == {
+        "milvus": 4 * micros("0.68"),
+        "elasticsearch": micros("1.5"),
+        "gateway": 3 * micros("0.04"),
+    }
+    assert dict(found.monthly) == {"storage": micros("1.403"), "backup": micros("12")}
+    assert (found.encoder_hour, found.reranker_hour) == (micros("0.35"), micros("0.3"))
+
+
+def test_reserved_nodes_are_paid_always_and_used_first() -> None:
+    found = tariff(reserved={"count": 4, "nodeHour": "0.21"})
+    assert dict(found.hourly)["reserved"] == 4 * micros("0.21")
+    assert [found.encoders_hour(n) for n in (3, 4, 6)] == [0, 0, 2 * micros("0.35")]
+
+
+@pytest.mark.parametrize(("purchase", "price"), [("OnDemand", "0.35"), ("Spot", "0.11")])
+def test_spot_is_counted_only_where_it_is_bought(purchase: str, price: str) -> None:
+    found = tariff(purchase=purchase, spotNodeHour="0.11")
+    assert (found.encoder_hour, found.reranker_hour) == (micros(price), micros(price))
+
+
+def test_billing_months_begin_in_shanghai_unless_said_otherwise() -> None:
+    assert tariff().zone.key == "Asia/Shanghai"

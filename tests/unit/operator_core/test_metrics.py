@@ -62,3 +62,25 @@ def test_releases_and_gates_come_and_go_with_the_status() -> None:
     assert not series("semantic_search_index_gateways_on_active")
     tell(NAMESPACE, INDEX, {})
     forget(NAMESPACE, INDEX)
+
+
+def test_money_is_shown_and_goes_when_nobody_counts() -> None:
+    cost = {
+        "currency": "USD",
+        "spent": "12.34",
+        "projected": "4982.40",
+        "cap": "5000.00",
+        "allowedMax": 11,
+        "deferred": ["FullRebuild"],
+    }
+    tell(NAMESPACE, INDEX, {"cost": cost})
+    assert series("ssi_cost_spent") == {("USD",): 12.34}
+    assert series("ssi_cost_projected") == {("USD",): 4982.4}
+    assert series("ssi_encoders_allowed") == {(): 11}
+    assert series("ssi_deferred") == {("FullRebuild",): 1}
+    tell(NAMESPACE, INDEX, {"cost": cost | {"currency": "CNY", "deferred": []}})
+    assert series("ssi_cost_spent") == {("CNY",): 12.34}
+    assert series("ssi_deferred") == {}
+    tell(NAMESPACE, INDEX, {})
+    assert series("ssi_cost_spent") == {}
+    forget(NAMESPACE, INDEX)

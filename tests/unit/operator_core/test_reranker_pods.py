@@ -1,12 +1,13 @@
 """The re-ranker's own pods: where their weights lie, what they run on, who may reach them, and what they cost."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from search_operator.api.encoder import BakedWeights
 from search_operator.api.reranker import BakedReranker
 from search_operator.decide.capacity import Need, room
-from search_operator.decide.cost import allowed_max_replicas, bill
+from search_operator.decide.cost import bill
 from search_operator.observe.observation import Capacity
 from search_operator.render.access import access_objects
 from search_operator.render.reranker import reranker_objects
@@ -15,6 +16,7 @@ from tests.unit.operator_core.builders import INSTALLATION, Object, condition, i
 from tests.unit.operator_core.world import World
 
 DIGEST = "c" * 64
+DECEMBER = datetime(2026, 12, 24, tzinfo=UTC)
 ON: dict[str, Any] = {"search": {"reranker": {"enabled": True, "weights": {"bakedIn": {}, "sha256": DIGEST}}}}
 
 
@@ -109,19 +111,19 @@ def test_only_gateways_reach_it() -> None:
 
 def test_each_is_an_encoder_on_the_bill() -> None:
     plain, with_two = index("production").spec, index("production", **merged(ON, _replicas(2))).spec
-    without, money = bill(plain, 4), bill(with_two, 4)
+    without, money = bill(plain, 4, DECEMBER), bill(with_two, 4, DECEMBER)
     assert without is not None
     assert money is not None
     assert money.hour_now - without.hour_now == 2 * 350_000
-    assert (allowed_max_replicas(plain), allowed_max_replicas(with_two)) == (11, 9)
+    assert (without.allowed_max, money.allowed_max) == (11, 9)
 
 
 def test_a_release_does_not_take_the_devices_that_re_rankers_wait_for() -> None:
     spec, free = index("production").spec, Capacity(gpus_total=8, gpus_free=4)
-    assert room(spec, free, Need(4, 0), None) == ()
-    (shortage,) = room(spec, free, Need(4, 0, rerankers=1), None)
+    assert room(spec, free, Need(4, 0), None, 12) == ()
+    (shortage,) = room(spec, free, Need(4, 0, rerankers=1), None, 12)
     assert "4 x nvidia.com/gpu more (and re-rankers 1)" in shortage.message
-    assert room(spec, free, Need(0, 0, rerankers=9), None) == ()
+    assert room(spec, free, Need(0, 0, rerankers=9), None, 12) == ()
 
 
 def test_it_comes_and_goes_with_the_spec_and_the_index_stays_ready() -> None:

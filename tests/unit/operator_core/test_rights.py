@@ -27,8 +27,8 @@ def verbs(kind: Kind) -> set[str]:
 
 @pytest.mark.parametrize("kind", CHILD_KINDS, ids=lambda kind: kind.kind)
 def test_children_are_made_watched_and_removed(kind: Kind) -> None:
-    # An Ingress is also read by name: somebody else's is in no list of ours.
-    assert verbs(kind) == WATCHED | ({"get"} if kind.kind == "Ingress" else set())
+    # Also read by name: somebody else's Ingress is in no list of ours, nor are shared prices.
+    assert verbs(kind) == WATCHED | ({"get"} if kind.kind in ("Ingress", "ConfigMap") else set())
 
 
 @pytest.mark.parametrize("kind", OPTIONAL_KINDS, ids=lambda kind: kind.kind)

@@ -8,7 +8,7 @@ from search_operator.decide.release import DEADLINES, FRESH, Release, State
 from search_operator.decide.rollout import rollout
 from search_operator.observe.observation import Capacity
 
-from tests.unit.operator_core.builders import condition
+from tests.unit.operator_core.builders import condition, kinds
 from tests.unit.operator_core.histories import bad_answers, with_room
 from tests.unit.operator_core.simulated_milvus import AWAY
 from tests.unit.operator_core.world import World
@@ -341,6 +341,7 @@ def test_a_retention_that_ends_lets_the_previous_release_go() -> None:
     until_when = world.book.previous.until
     assert until_when is not None
     world.now = until_when - timedelta(seconds=1)
+    assert kinds(world.reconcile().steps) == ["KeepLedger"]
     assert world.reconcile().steps == ()
     world.tick(2)
     world.reconcile()

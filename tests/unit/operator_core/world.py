@@ -12,6 +12,7 @@ from search_operator.act.execute import LEANED_ON
 from search_operator.decide.plan import plan
 from search_operator.decide.rollout import rollout
 from search_operator.decide.schedule import rfc3339
+from search_operator.decide.spending import accounted
 from search_operator.decide.status import status
 from search_operator.decide.steps import (
     FINALIZER,
@@ -19,6 +20,7 @@ from search_operator.decide.steps import (
     ApplyObject,
     DeleteObject,
     Failure,
+    KeepLedger,
     NudgeGateway,
     Outcome,
     Plan,
@@ -26,10 +28,11 @@ from search_operator.decide.steps import (
     Step,
 )
 from search_operator.observe.book import Book, book_in
-from search_operator.observe.observation import Capacity, CatalogueView, Observation, Problem
+from search_operator.observe.observation import Capacity, CatalogueView, Observation, PricesView, Problem
 from search_operator.observe.observer import snapshot_in
 from search_operator.observe.workloads import job_view, pod_view
 from search_operator.render.encoder import encoder_name
+from search_operator.render.ledger import kept_ledger
 from search_plane.release.identity import EncoderIdentity
 from search_plane.release.record import ReleaseSnapshot
 
@@ -49,6 +52,7 @@ from tests.unit.operator_core.simulated_milvus import Collection, SimulatedMilvu
 NO_CATALOGUE = Problem("Unreachable", "Elasticsearch does not answer", needs_a_person=False)
 EMPTY = Problem("CatalogueEmpty", "index products holds no document; load the catalogue")
 POINTER = ("ConfigMap", "products-active")
+LEDGER = ("ConfigMap", "products-ledger")
 GATEWAY = ("Deployment", "products-gateway")
 
 
@@ -70,7 +74,10 @@ class World(Resource):
     """What a verification measures other than well."""
     failing: frozenset[str] = frozenset()
     serial: int = 0
+    versions: int = 0
     pointer_changed: datetime = START
+    prices: PricesView = field(default_factory=PricesView)
+    """Prices of a shared ConfigMap."""
     last_steps: tuple[Step, ...] = ()
     """Steps of the newest plan."""
 
@@ -81,7 +88,7 @@ class World(Resource):
         children = {key: copied(child) for key, child in self.children.items()}
         pods = tuple(pod_view(p) for p in self.pods.values())
         jobs = [job_view(o, pods, None) for (kind, _), o in sorted(children.items()) if kind == "Job"]
-        return Observation(
+        seen = Observation(
             now=self.now,
             index=self.index,
             children=children,
@@ -93,7 +100,10 @@ class World(Resource):
             capacity=self.capacity,
             milvus=self.milvus.view(),
             catalogue=CatalogueView(problem=self.catalogue_problem, documents=self.documents),
+            prices=self.prices,
+            ledger=kept_ledger(children.get(LEDGER), self.index),
         )
+        return accounted(seen)
 
     @property
     def pointed_at(self) -> str:
@@ -135,7 +145,7 @@ class World(Resource):
         if crash_after is None and not self.gone:
             self._report(observation, Outcome(done, tuple(failures)))
             if not failures and not self._held_back(todo):
-                check_bill(self.index, self.children)
+                check_bill(observation.allowed_encoders, self.children)
         return todo
 
     def _held_back(self, todo: Plan) -> bool:
@@ -152,7 +162,8 @@ class World(Resource):
         begun = now.book.candidate is not None or now.decided.candidate is not None
         check_status(self.body, said, active_is_whole=whole, failed=failed, begun=begun)
         self.body["status"] = said
-        again = status(replace(observation, index=self.index), outcome)
+        once_more = replace(observation.index, status=self.index.status)
+        again = status(replace(observation, index=once_more), outcome)
         assert again == said, "status() is not idempotent"
 
     def _active_is_whole(self, observation: Observation) -> bool:
@@ -194,6 +205,10 @@ class World(Resource):
                 self.pods.clear()
             case ApplyObject(body=body):
                 self._apply(body)
+            case KeepLedger(body=body, resource_version=version):
+                live = self.children.get(LEDGER)
+                assert version == (live["metadata"]["resourceVersion"] if live else ""), "a blind write"
+                self._apply(body)
             case DeleteObject(kind=kind, name=name, uid=uid):
                 live = self.children.get((kind, name))
                 if live and live["metadata"]["uid"] == uid:
@@ -218,6 +233,8 @@ class World(Resource):
         if key == POINTER:
             self._point((live or {}).get("data", {}), wish["data"])
         self.children[key] = applied(live or self._new(wish), wish)
+        self.versions += 1
+        self.children[key]["metadata"]["resourceVersion"] = str(self.versions)
         if key == POINTER and (target := self.collections.get(self.pointed_at)):
             target.was_active = True
 

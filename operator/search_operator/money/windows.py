@@ -1,0 +1,65 @@
+"""When pre-warm windows are open: cron starts in their own time zones, with their durations."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from croniter import CroniterBadDateError, croniter
+
+# More occurrences of one window than this are not looked for; `* * * * *` over a month would be 44,640.
+_MOST = 2_000
+
+
+@dataclass(frozen=True)
+class Window:
+    """A named peak. `start` is a cron expression in `zone`, or one moment, an ISO 8601 time with its offset."""
+
+    name: str
+    start: str
+    duration: timedelta
+    replicas: int
+    zone: ZoneInfo
+
+
+@dataclass(frozen=True)
+class Opening:
+    """One time that a window is open: from `start` until before `end`."""
+
+    name: str
+    start: datetime
+    end: datetime
+    replicas: int
+
+
+def openings(windows: Sequence[Window], after: datetime, before: datetime) -> tuple[Opening, ...]:
+    """All openings that overlap [after, before), by start."""
+    found = [
+        Opening(window.name, start, start + window.duration, window.replicas)
+        for window in windows
+        for start in _starts(window, after, before)
+        if start < before and start + window.duration > after
+    ]
+    return tuple(sorted(found, key=lambda opening: (opening.start, opening.name)))
+
+
+def replicas_at(found: Sequence[Opening], at: datetime) -> int:
+    """The most replicas that an opening wants at that moment; 0 outside all of them."""
+    return max((o.replicas for o in found if o.start <= at < o.end), default=0)
+
+
+def _starts(window: Window, after: datetime, before: datetime) -> list[datetime]:
+    if "T" in window.start:
+        return [datetime.fromisoformat(window.start)]
+    # Arithmetic in UTC: a duration is so many real hours, also over a change of clocks.
+    times = croniter(window.start, (after - window.duration - timedelta(seconds=1)).astimezone(window.zone))
+    found: list[datetime] = []
+    try:
+        while len(found) < _MOST:
+            start: datetime = times.get_next(datetime)
+            if start >= before:
+                break
+            found.append(start.astimezone(after.tzinfo))
+    except CroniterBadDateError:
+        pass
+    return found
