@@ -8,6 +8,7 @@ from search_operator.api.derive import encoder_source
 from search_operator.api.index import SemanticSearchIndex
 from search_operator.decide.capacity import fleets
 from search_operator.decide.drift import covers
+from search_operator.decide.prewarm import prewarm, warmed
 from search_operator.decide.refreshing import refresh_request
 from search_operator.decide.release import Release, State, begun_since, gateways_on
 from search_operator.decide.rollout import (
@@ -97,7 +98,7 @@ def desired_children(observation: Observation, now: Rollout, installation: Insta
         children.append(release_config(index, record, active, reusable(now, record)))
     if not pointer_is_lost(observation):
         children.append(pointer_by(index, now.book, now.announced))
-    children += _encoders(index, now, images)
+    children += _encoders(observation, now, images)
     children += gateway_objects(index, images)
     children += reranker_objects(index, images)
     # What the API can't have is told by a condition; everything else goes on.
@@ -134,8 +135,9 @@ def _filled(now: Rollout) -> list[ReleaseRecord]:
     return list({held.release: held.record for held in now.book.held}.values())
 
 
-def _encoders(index: SemanticSearchIndex, now: Rollout, images: Images) -> list[Object]:
+def _encoders(observation: Observation, now: Rollout, images: Images) -> list[Object]:
     """A fleet for each fingerprint; one that must wait for room, and one that gateways still use, included."""
+    index = observation.index
     # One that comes back is retained meanwhile, whatever it waits for.
     parts = [held.record for held in (now.book.active, now.book.previous) if held]
     if now.candidate and now.candidate.state is not State.PENDING:
@@ -149,7 +151,10 @@ def _encoders(index: SemanticSearchIndex, now: Rollout, images: Images) -> list[
         if release.waiting_for and release.record.encoder.fingerprint() not in needed
     }
     order = [f for f in fleet_order(now.book) if f in needed]
-    sizes = fleets(index.spec, [*order, *(f for f in needed if f not in order)])
+    sizes = dict(fleets(index.spec, [*order, *(f for f in needed if f not in order)]))
+    if now.active:
+        answering = now.active.record.encoder.fingerprint()
+        sizes[answering] = warmed(sizes[answering], prewarm(observation).wanted)
     found: list[Object] = []
     for fingerprint, record in needed.items():
         spec_asks = fingerprint == now.wanted.encoder.fingerprint()

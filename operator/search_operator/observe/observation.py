@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from search_plane.release.gateway_state import GatewayState
@@ -68,6 +68,14 @@ class CatalogueView:
 
 
 @dataclass(frozen=True)
+class PodStart:
+    """When a pod got ready, and how long that took from its creation on, a node and images included."""
+
+    ready_at: datetime
+    took: timedelta
+
+
+@dataclass(frozen=True)
 class PodView:
     """One pod of a child workload, with what is worth telling of it."""
 
@@ -89,6 +97,8 @@ class PodView:
     """Whether it is being deleted."""
     slice: int = 0
     """Completion index of an indexed Job's pod."""
+    started: PodStart | None = None
+    """Its start, once it is ready; None where that can't be told any more."""
 
 
 @dataclass(frozen=True)
