@@ -87,6 +87,9 @@ def check_bill(index: SemanticSearchIndex, children: Mapping[tuple[str, str], Ob
         for (kind, name), child in children.items()
         if kind == "HorizontalPodAutoscaler"
     }
+    for (kind, name), child in children.items():
+        if kind == "HorizontalPodAutoscaler":
+            assert child["spec"]["minReplicas"] <= child["spec"]["maxReplicas"], f"{name}: {child['spec']}"
     assert sum(maxima.values()) <= allowed_max_replicas(index.spec), f"too many encoders: {maxima}"
 
 
