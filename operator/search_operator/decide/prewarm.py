@@ -1,6 +1,6 @@
 """Pre-warm windows: which are open, which are warming, and the fewest encoders that come of it. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeVar
@@ -65,7 +65,7 @@ def leads_of(spec: Spec, start_seconds: int | None) -> dict[str, timedelta]:
     }
 
 
-def early(found: Sequence[Opening], leads: dict[str, timedelta]) -> tuple[Opening, ...]:
+def early(found: Sequence[Opening], leads: Mapping[str, timedelta]) -> tuple[Opening, ...]:
     """The openings from when on encoders run for them, which is what they cost."""
     return tuple(replace(opening, start=opening.start - leads[opening.name]) for opening in found)
 
@@ -81,7 +81,7 @@ def prewarm(observation: Observation) -> Prewarm:
 
 def standing(
     windows: Sequence[Window],
-    leads: dict[str, timedelta],
+    leads: Mapping[str, timedelta],
     now: datetime,
     begun: frozenset[tuple[str, str]] = frozenset(),
 ) -> Prewarm:
