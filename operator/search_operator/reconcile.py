@@ -13,6 +13,7 @@ from search_operator.act.tell import emit_events, write_status
 from search_operator.api.index import InvalidResource, SemanticSearchIndex
 from search_operator.api.values import duration_of
 from search_operator.decide.plan import Installation, plan
+from search_operator.decide.prewarm import prewarm
 from search_operator.decide.refreshing import SETTLES_FOR
 from search_operator.decide.rollout import Rollout, rollout
 from search_operator.decide.searching import policy_awaited
@@ -112,8 +113,10 @@ class Reconciler:
 
 
 def _until_next(observation: Observation, now: Rollout) -> float:
-    """Seconds until time alone changes something: a refresh after a rollback, the watch, the end of a retention."""
+    """Seconds until time alone changes something: a refresh after a rollback, the watch, a retention's end, a window."""
     waits = [float("inf")]
+    if change := prewarm(observation).changes_at:
+        waits.append((change - observation.now).total_seconds())
     active, kept = now.book.active, now.book.previous
     if active and active.since + SETTLES_FOR > observation.now:
         waits.append((active.since + SETTLES_FOR - observation.now).total_seconds())

@@ -362,12 +362,6 @@ UNSERVED = (
     _wrong("backup-not-s3", "spec.backup", {"destination": "/var/backups"}, "s3://bucket/prefix"),
     _wrong("keda", f"{SCALING}.mode", "keda", NOT_SERVED),
     _wrong("target-inflight-tokens", f"{SCALING}.targetInflightTokens", 1500, NOT_SERVED),
-    _wrong(
-        "prewarm",
-        f"{SCALING}.prewarm",
-        [{"name": "double-11", "start": "0 18 10 11 *", "duration": "32h", "replicas": 12}],
-        NOT_SERVED,
-    ),
     _wrong("milvus-by-reference", f"{MILVUS}.clusterRef", {"name": "products"}, NOT_SERVED),
     _wrong("milvus-managed", f"{MILVUS}.managed", {}, NOT_SERVED),
     _wrong("elasticsearch-by-reference", f"{ELASTIC}.clusterRef", {"name": "products"}, NOT_SERVED),

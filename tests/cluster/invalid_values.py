@@ -89,7 +89,15 @@ def _windows() -> Iterator[Invalid]:
     wrong = (
         ("start", "10 November", "5 cron fields"),
         ("start", "０ 18 10 11 *", "half width"),
+        ("start", "2026-11-10 20:00", "5 cron fields"),
+        ("start", "2026-11-10T20:00:00", "RFC 3339"),
+        ("start", "2026-02-30T20:00:00Z", "day that exists"),
+        ("start", "0 18 10-9 11 *", "runs backwards"),
         ("duration", "two days", "duration"),
+        ("duration", "0s", "1m or longer"),
+        ("duration", "2161h", "2160h or shorter"),
+        ("lead", "25h", "24h or shorter"),
+        ("lead", "five minutes", "duration"),
         ("timeZone", "Asia/Pekin", "that exists"),
         ("timeZone", "Beijing time", "IANA time zone"),
         ("replicas", 0, "greater than or equal to 1"),
@@ -97,6 +105,8 @@ def _windows() -> Iterator[Invalid]:
     for name, value, says in wrong:
         window = {**_WINDOW, name: value}
         yield Invalid(f"window:{name}={value}", at(_PREWARM, [window]), f"{_PREWARM}[0].{name}", says)
+    many = {**_WINDOW, "replicas": 13}
+    yield Invalid("window-above-maximum", at(_PREWARM, [many]), _PREWARM, "more replicas than maxReplicas")
 
 
 def _resources() -> Iterator[Invalid]:

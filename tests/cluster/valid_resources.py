@@ -36,6 +36,32 @@ ACCEPTED: dict[str, Json] = {
     | at("spec.cost", None),
     "two-to-eight": at("spec.encoder.autoscaling", {"minReplicas": 2, "maxReplicas": 8}),
     "prewarm-empty": at("spec.encoder.autoscaling.prewarm", []),
+    "prewarm": at(
+        "spec.encoder.autoscaling.prewarm",
+        [
+            {"name": "double-11", "start": "0 18 10 11 *", "duration": "32h", "replicas": 12},
+            {"name": "tuesdays", "start": "0 19 * * TUE", "duration": "3h", "replicas": 6, "timeZone": "UTC"},
+            {
+                "name": "launch",
+                "start": "2026-12-01T20:00:00+08:00",
+                "duration": "1m",
+                "replicas": 4,
+                "lead": "0s",
+            },
+        ],
+    ),
+    "prewarm-16": at(
+        "spec.encoder.autoscaling.prewarm",
+        [
+            {
+                "name": f"w{n}",
+                "start": f"{n},30-59/2 0-6,22 1-7 JAN,jul mon-fri",
+                "duration": "2160h",
+                "replicas": 12,
+            }
+            for n in range(16)
+        ],
+    ),
     "cpu-encoder": at("spec.encoder.accelerator", {"count": 0}),
     "own-nodes": at(
         "spec.encoder.accelerator", {"nodeSelector": {}, "tolerations": [{"operator": "Exists"}]}

@@ -7,7 +7,16 @@ from search_plane.release.models import KNOWN_MODELS
 
 from search_operator.api.kubernetes import Resources, Toleration
 from search_operator.api.schema import ApiModel, Cel, atomic, list_map, refused, rules
-from search_operator.api.values import AbsolutePath, Cron, Duration, Image, ObjectName, TimeZone
+from search_operator.api.values import (
+    AbsolutePath,
+    CronOrTime,
+    Duration,
+    Image,
+    ObjectName,
+    TimeZone,
+    at_least,
+    at_most,
+)
 
 _KNOWN = ", ".join(f"'{name}'" for name in KNOWN_MODELS)
 
@@ -127,14 +136,16 @@ class PrewarmWindow(ApiModel):
 
     name: Annotated[str, Field(min_length=1, max_length=63)]
     """Name of the peak, e.g. double-11."""
-    start: Cron
-    """When it starts."""
-    duration: Duration
-    """How long it lasts."""
+    start: CronOrTime
+    """When it starts: cron, or one time (RFC 3339); encoders are started earlier."""
+    duration: Annotated[Duration, at_least("1m"), at_most("2160h")]
+    """How long it lasts, in real hours."""
     replicas: Annotated[int, Field(ge=1, le=1000)]
-    """Replicas during it."""
+    """Encoders that run at least; the monthly cap may allow fewer."""
     time_zone: TimeZone = "Asia/Shanghai"
-    """Time zone of start."""
+    """Time zone of a cron start; a time brings its own."""
+    lead: Annotated[Duration, at_most("24h")] | None = None
+    """How long before start encoders are started; by default status.encoder.startSeconds and a minute, or 5m."""
 
 
 class Autoscaling(ApiModel):
@@ -147,7 +158,12 @@ class Autoscaling(ApiModel):
             ".minReplicas",
             "'minReplicas %d is above maxReplicas %d; lower minReplicas or raise maxReplicas'"
             ".format([self.minReplicas, self.maxReplicas])",
-        )
+        ),
+        Cel(
+            "!has(self.prewarm) || self.prewarm.all(window, window.replicas <= self.maxReplicas)",
+            "a window of prewarm has more replicas than maxReplicas; lower its replicas or raise maxReplicas",
+            ".prewarm",
+        ),
     )
 
     mode: Annotated[
@@ -167,9 +183,8 @@ class Autoscaling(ApiModel):
         tuple[PrewarmWindow, ...],
         Field(max_length=16),
         list_map("name"),
-        refused("autoscaling.prewarm", "size(self) == 0"),
     ] = ()
-    """Windows in which more encoders run."""
+    """Windows in which more encoders run; where they overlap, the most replicas count."""
 
 
 class Encoder(ApiModel):

@@ -142,6 +142,36 @@ class ReleaseStatus(ApiModel):
     """Previous: until when it is kept (RFC 3339)."""
 
 
+class EncoderStart(ApiModel):
+    """How long an encoder took from its pod's creation until it was ready, a node and images included."""
+
+    pod: Short
+    """The pod."""
+    ready_at: Short
+    """When it got ready (RFC 3339)."""
+    seconds: int
+    """How long it took."""
+
+
+class WindowStatus(ApiModel):
+    """One time that a pre-warm window is open, or will be."""
+
+    name: Annotated[str, Field(max_length=64)]
+    """The window."""
+    state: Literal["Next", "Warming", "Open"]
+    """Next: nothing is done yet; Warming: encoders are started for it; Open: it has begun."""
+    warm_from: Short
+    """From when on encoders are started for it (RFC 3339)."""
+    start: Short
+    """When it starts (RFC 3339)."""
+    end: Short
+    """When it ends (RFC 3339)."""
+    replicas: int
+    """Encoders that it asks for."""
+    granted: int | None = None
+    """Encoders that the cap and another release's leave it; fewer than replicas when those don't suffice."""
+
+
 class EncoderStatus(ApiModel):
     """The encoders of the active release, or of the candidate while there is none."""
 
@@ -157,6 +187,12 @@ class EncoderStatus(ApiModel):
     """The maximum that the cap allows, which the HPA has."""
     scaler: Short | None = None
     """What scales."""
+    start_seconds: int | None = None
+    """How long an encoder takes to start: the 95th percentile of starts."""
+    starts: Annotated[tuple[EncoderStart, ...], Field(max_length=20), list_map("pod")] = ()
+    """The last starts that were seen."""
+    windows: Annotated[tuple[WindowStatus, ...], Field(max_length=17), atomic()] = ()
+    """Pre-warm windows that are open or warming, and the next one."""
 
 
 class GatewayStatus(ApiModel):

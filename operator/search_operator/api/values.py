@@ -193,6 +193,24 @@ Time = Annotated[
 ]
 """A moment, RFC 3339."""
 
+CronOrTime = Annotated[
+    str,
+    Field(min_length=1, max_length=100),
+    HALF_WIDTH,
+    Cel(
+        f"self.matches('{FULL_WIDTH}') || self.matches('{_TIME}') || self.matches(r'^{_CRON}$')",
+        "must have 5 cron fields, minute hour day-of-month month day-of-week (0-6, 0 is Sunday), separated "
+        'by one space each, e.g. "0 18 10 11 *", or be one time with date, seconds and zone (RFC 3339), '
+        'e.g. "2026-11-10T18:00:00+08:00"',
+    ),
+    Cel(
+        f"!self.matches('{_TIME}') || timestamp(self).getFullYear() >= 1999",
+        "must be a day that exists; February has no 30th",
+    ),
+    FORWARD_RANGES,
+]
+"""A schedule as a `Cron`, or one moment as a `Time`; only a `Cron` holds a space."""
+
 _LABEL = "[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
 _PORT = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 _OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"

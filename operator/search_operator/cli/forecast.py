@@ -5,7 +5,7 @@ Whatever can be asked of the operator's own functions is asked of them, so that 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -21,7 +21,9 @@ from search_operator.decide.capacity import (
 )
 from search_operator.decide.changes import Change, changes
 from search_operator.decide.cost import Bill, bill
+from search_operator.decide.prewarm import leads_of, windows_of
 from search_operator.decide.schedule import requested_at, rfc3339
+from search_operator.money.windows import Opening, next_opening, openings
 from search_operator.observe.observation import Capacity
 from search_operator.render.reranker import devices_of, reranker_of
 
@@ -57,6 +59,16 @@ class FleetLine:
 
 
 @dataclass(frozen=True)
+class WindowLine:
+    """A pre-warm window: its next opening (None: never again), and from when on encoders are started for it."""
+
+    name: str
+    replicas: int
+    opening: Opening | None = None
+    warm_from: datetime | None = None
+
+
+@dataclass(frozen=True)
 class Forecast:
     """All there is to tell of one index.
 
@@ -79,6 +91,7 @@ class Forecast:
     shortages: tuple[str, ...] = ()
     memory: str = ""
     rerankers: str = ""
+    windows: tuple[WindowLine, ...] = ()
     bill: Bill | None = None
     bill_during: Bill | None = None
 
@@ -103,7 +116,8 @@ def forecast(
     `refusals` are what the API server has said against it. Raises InvalidResource for an encoder that can't be.
     """
     if current is None:
-        return _told(new, None, _Aim(Kind.FIRST, desired_release(new.spec)), "", (), tuple(refusals), now)
+        first = _told(new, None, _Aim(Kind.FIRST, desired_release(new.spec)), "", (), tuple(refusals), now)
+        return replace(first, windows=_windows(new, None, now))
     found = changes(current.spec, new.spec, active=bool(current.active_release) or not current.status)
     refused = tuple(refusals) or tuple(f"{c.path}: {c.why}" for c in found if c.effect == "Refused")
     active = current.active_release if current.status else desired_release(current.spec)
@@ -112,7 +126,23 @@ def forecast(
         aim = replace(aim, kind=Kind.NOTHING)
     if not current.status:
         aim = replace(aim, notes=(*aim.notes, _NO_STATUS))
-    return _told(new, current, aim, active, found, refused, now)
+    return replace(_told(new, current, aim, active, found, refused, now), windows=_windows(new, current, now))
+
+
+def _windows(
+    new: SemanticSearchIndex, current: SemanticSearchIndex | None, now: datetime
+) -> tuple[WindowLine, ...]:
+    """Each window's next opening, by the starts that were measured so far."""
+    measured = (current.status.get("encoder") or {}).get("startSeconds") if current else None
+    leads = leads_of(new.spec, measured)
+    lines = []
+    for window in windows_of(new.spec):
+        # One that is open now is the next thing to know.
+        opening = next(iter(openings([window], now, now + timedelta(seconds=1))), None)
+        opening = opening or next_opening(window, now)
+        warm_from = opening.start - leads[window.name] if opening else None
+        lines.append(WindowLine(window.name, window.replicas, opening, warm_from))
+    return tuple(lines)
 
 
 def _aim(new: SemanticSearchIndex, current: SemanticSearchIndex, active: str, now: datetime) -> _Aim:

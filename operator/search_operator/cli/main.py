@@ -11,6 +11,7 @@ import click
 from search_operator.api.index import InvalidResource, SemanticSearchIndex
 from search_operator.cli.forecast import SWITCHES, Kind, forecast
 from search_operator.cli.resources import Cluster, Object, Unreadable, indexes_in, namespace_of
+from search_operator.cli.simulate import simulate_command
 from search_operator.cli.text import text_of
 
 EXIT_SAME_RELEASE = 0
@@ -115,6 +116,9 @@ def _exit_code(kinds: Sequence[Kind]) -> int:
     if Kind.REFUSED in kinds:
         return EXIT_ERROR
     return EXIT_OTHER_RELEASE if SWITCHES & set(kinds) else EXIT_SAME_RELEASE
+
+
+cli.add_command(simulate_command)
 
 
 def run(arguments: Sequence[str]) -> Any:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from search_operator.api.index import SemanticSearchIndex
-from search_operator.cli.forecast import Forecast, Kind
+from search_operator.cli.forecast import Forecast, Kind, WindowLine
 from search_operator.cli.steps import steps, time_limit
 from search_operator.decide.cost import Bill
 from search_operator.decide.schedule import next_due, rfc3339
@@ -62,8 +62,22 @@ def _body(told: Forecast, new: SemanticSearchIndex) -> Iterator[str]:
         for number, (state, what) in enumerate(found, start=1):
             limit = time_limit(state) if told.active else ""
             yield _line(f"{number} {state}", f"{what}{f' (at most {limit})' if limit else ''}")
+    if told.windows:
+        yield "\npre-warm windows"
+        for window in told.windows:
+            yield _line(window.name, _window(window, told))
     if told.bill:
         yield from _bill(told.bill, told.bill_during)
+
+
+def _window(window: WindowLine, told: Forecast) -> str:
+    if window.opening is None or window.warm_from is None:
+        return "never opens again"
+    allowed = told.bill.allowed_max if told.bill else window.replicas
+    fewer = f", of which the monthly cap leaves {allowed}" if allowed < window.replicas else ""
+    start, end = rfc3339(window.opening.start), rfc3339(window.opening.end)
+    started = f"they are started at {rfc3339(window.warm_from)}"
+    return f"at least {window.replicas} encoders{fewer} from {start} to {end}; {started}"
 
 
 def _together(told: Forecast, new: SemanticSearchIndex) -> str:

@@ -1,6 +1,6 @@
 """Events: only when a condition or a stage has changed, so that a steady index is silent."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
@@ -67,7 +67,7 @@ def events(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Event]:
         if stages.get(release["name"]) != stage:
             waits = f": waiting for {release['waitingFor']}" if release.get("waitingFor") else ""
             found.append(Event("Normal", stage, f"release {release['name']} is {stage}{waits}"))
-    return found
+    return [*found, *_window_events(_windows(before), _windows(after))]
 
 
 def _money(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Event]:
@@ -101,3 +101,31 @@ def _money(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Event]:
 def _reached(cost: Mapping[str, Any]) -> bool:
     spent, cap = cost.get("spent"), cost.get("cap")
     return bool(spent and cap and Decimal(spent) >= Decimal(cap))
+
+
+def _windows(said: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The windows that are warming or open, by name."""
+    told = (said.get("encoder") or {}).get("windows", ())
+    return {w["name"]: w for w in told if w["state"] != "Next"}
+
+
+def _window_events(
+    old: Mapping[str, Mapping[str, Any]], new: Mapping[str, Mapping[str, Any]]
+) -> Iterator[Event]:
+    """What becomes of windows; one that gets fewer encoders than it asks for is a warning."""
+    for name, window in new.items():
+        if name in old and old[name]["state"] == window["state"]:
+            continue
+        replicas, granted = window["replicas"], window.get("granted")
+        short = granted is not None and granted < replicas
+        fewer = f", of which the cap and other releases leave {granted}" if short else ""
+        kind: Literal["Normal", "Warning"] = "Warning" if short else "Normal"
+        asked = f"{replicas} encoders{fewer}"
+        if window["state"] == "Open":
+            yield Event(kind, "WindowOpened", f"window {name} is open until {window['end']}: {asked}")
+        else:
+            yield Event(kind, "WindowWarming", f"window {name} opens at {window['start']}: {asked}")
+    for name, window in old.items():
+        if name not in new:
+            said = f"window {name}, open from {window['start']} to {window['end']}, is over or no longer asked for"
+            yield Event("Normal", "WindowClosed", said)

@@ -8,6 +8,7 @@ from search_operator.api.derive import encoder_source
 from search_operator.api.index import SemanticSearchIndex
 from search_operator.decide.capacity import fleets
 from search_operator.decide.drift import covers
+from search_operator.decide.prewarm import prewarm, warmed
 from search_operator.decide.refreshing import refresh_request
 from search_operator.decide.release import Release, State, begun_since, gateways_on
 from search_operator.decide.rollout import (
@@ -156,7 +157,10 @@ def _encoders(observation: Observation, now: Rollout, images: Images) -> list[Ob
     }
     order = [f for f in fleet_order(now.book) if f in needed]
     everyone = [*order, *(f for f in needed if f not in order)]
-    sizes = fleets(index.spec, everyone, observation.allowed_encoders)
+    sizes = dict(fleets(index.spec, everyone, observation.allowed_encoders))
+    if now.active:
+        answering = now.active.record.encoder.fingerprint()
+        sizes[answering] = warmed(sizes[answering], prewarm(observation).wanted)
     found: list[Object] = []
     for fingerprint, record in needed.items():
         spec_asks = fingerprint == now.wanted.encoder.fingerprint()

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import InvalidOperation
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,8 +12,8 @@ from search_plane.release.identity import canonical_sha256
 from search_operator.api.cost import Prices
 from search_operator.api.index import SemanticSearchIndex
 from search_operator.api.spec import Spec
-from search_operator.api.values import duration_of
 from search_operator.decide.cost import rerankers, tariff_of
+from search_operator.decide.prewarm import early, leads_of, start_seconds, starts, windows_of
 from search_operator.money.account import Account
 from search_operator.money.budget import (
     Fleet,
@@ -27,7 +27,7 @@ from search_operator.money.budget import (
 from search_operator.money.ledger import Ledger, MonthAccount, Node, accrue, begun
 from search_operator.money.months import HOUR, bounds, milliseconds, moment_of, month_at
 from search_operator.money.tariff import Tariff, micros
-from search_operator.money.windows import Opening, Window, openings
+from search_operator.money.windows import Opening, openings
 from search_operator.observe.observation import Observation, PodView
 from search_operator.render.encoder import fleet_name
 
@@ -103,14 +103,6 @@ def billed(pods: Iterable[PodView]) -> tuple[Node, ...]:
         if pod.component in ("encoder", "reranker")
         and pod.uid
         and (start := _moment(pod.scheduled)) is not None
-    )
-
-
-def windows_of(spec: Spec) -> tuple[Window, ...]:
-    """The pre-warm windows that the month's plan counts with."""
-    return tuple(
-        Window(w.name, w.start, duration_of(w.duration), w.replicas, ZoneInfo(w.time_zone))
-        for w in spec.encoder.autoscaling.prewarm
     )
 
 
@@ -262,8 +254,11 @@ def _rest(books: _Books, ledger: Ledger, seconds: Sequence[Second]) -> Rest:
 
 
 def _openings(books: _Books, at: int) -> tuple[Opening, ...]:
+    """The month's openings from when on encoders run for them, also of a window that opens soon after its end."""
     end = bounds(month_at(at, books.tariff.zone), books.tariff.zone)[1]
-    return openings(windows_of(books.spec), moment_of(at), moment_of(end))
+    leads = leads_of(books.spec, start_seconds(starts(books.observation)))
+    until = moment_of(end) + max(leads.values(), default=timedelta())
+    return early(openings(windows_of(books.spec), moment_of(at), until), leads)
 
 
 def _why_due(kept: Ledger | None, told: Ledger, zone: ZoneInfo) -> str:

@@ -19,14 +19,15 @@ from search_operator.api.status import (
     Status,
     Summary,
 )
-from search_operator.decide.capacity import binary_size
+from search_operator.decide.capacity import Fleet, binary_size, fleets
 from search_operator.decide.conditions import gateway_counts, statements
+from search_operator.decide.prewarm import start_seconds, starts, window_statuses
 from search_operator.decide.release import Release, State, newest_job, told_condition
 from search_operator.decide.release_status import build_progress, dump, job_outcome, release_statuses
 from search_operator.decide.rollout import Rollout, pointer_is_lost, rollout
 from search_operator.decide.schedule import next_due, rfc3339
 from search_operator.decide.searching import search_status
-from search_operator.decide.second_release import second_need
+from search_operator.decide.second_release import fleet_order, second_need
 from search_operator.decide.spending import prices_of
 from search_operator.decide.statement import Statement
 from search_operator.decide.steps import Outcome
@@ -62,6 +63,9 @@ def status(observation: Observation, outcome: Outcome) -> Object:
                 max_replicas=index.spec.encoder.autoscaling.max_replicas,
                 allowed_max=observation.allowed_encoders,
                 scaler=f"HPA (cpu, target {CPU_TARGET_PERCENT} %)",
+                start_seconds=start_seconds(started := starts(observation)),
+                starts=started,
+                windows=window_statuses(observation, _answering_fleet(observation, now)),
             ),
             gateway=_gateway(observation, now),
             search=search_status(observation),
@@ -72,6 +76,14 @@ def status(observation: Observation, outcome: Outcome) -> Object:
         )
     )
     return said
+
+
+def _answering_fleet(observation: Observation, now: Rollout) -> Fleet | None:
+    """The fleet of the release that answers."""
+    order = fleet_order(now.book)
+    return (
+        fleets(observation.index.spec, order, observation.allowed_encoders)[order[0]] if now.active else None
+    )
 
 
 def _releases(index: SemanticSearchIndex) -> tuple[ReleaseStatus, ...]:

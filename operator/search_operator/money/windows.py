@@ -21,6 +21,11 @@ class Window:
     replicas: int
     zone: ZoneInfo
 
+    @property
+    def is_one_time(self) -> bool:
+        """Whether `start` is one moment: only cron holds spaces."""
+        return " " not in self.start
+
 
 @dataclass(frozen=True)
 class Opening:
@@ -43,13 +48,31 @@ def openings(windows: Sequence[Window], after: datetime, before: datetime) -> tu
     return tuple(sorted(found, key=lambda opening: (opening.start, opening.name)))
 
 
+def next_opening(window: Window, after: datetime) -> Opening | None:
+    """The first opening that starts later than `after`; None when none ever does."""
+    if window.is_one_time:
+        start = datetime.fromisoformat(window.start)
+        return (
+            Opening(window.name, start, start + window.duration, window.replicas) if start > after else None
+        )
+    times = croniter(window.start, after.astimezone(window.zone))
+    try:
+        start = times.get_next(datetime)
+        while _is_repeated(window, start):
+            start = times.get_next(datetime)
+    except CroniterBadDateError:
+        return None
+    start = start.astimezone(after.tzinfo)
+    return Opening(window.name, start, start + window.duration, window.replicas)
+
+
 def replicas_at(found: Sequence[Opening], at: datetime) -> int:
     """The most replicas that an opening wants at that moment; 0 outside all of them."""
     return max((o.replicas for o in found if o.start <= at < o.end), default=0)
 
 
 def _starts(window: Window, after: datetime, before: datetime) -> list[datetime]:
-    if "T" in window.start:
+    if window.is_one_time:
         return [datetime.fromisoformat(window.start)]
     # Arithmetic in UTC: a duration is so many real hours, also over a change of clocks.
     times = croniter(window.start, (after - window.duration - timedelta(seconds=1)).astimezone(window.zone))
@@ -59,7 +82,13 @@ def _starts(window: Window, after: datetime, before: datetime) -> list[datetime]
             start: datetime = times.get_next(datetime)
             if start >= before:
                 break
-            found.append(start.astimezone(after.tzinfo))
+            if not _is_repeated(window, start):
+                found.append(start.astimezone(after.tzinfo))
     except CroniterBadDateError:
         pass
     return found
+
+
+def _is_repeated(window: Window, start: datetime) -> bool:
+    """Whether the clocks went back and this is a named hour's second time that day."""
+    return start.fold == 1 and "*" not in window.start.split()[1]

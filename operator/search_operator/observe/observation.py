@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from search_plane.release.gateway_state import GatewayState
@@ -71,6 +71,14 @@ class CatalogueView:
 
 
 @dataclass(frozen=True)
+class PodStart:
+    """When a pod got ready, and how long that took from its creation on, a node and images included."""
+
+    ready_at: datetime
+    took: timedelta
+
+
+@dataclass(frozen=True)
 class PodView:
     """One pod of a child workload, with what is worth telling of it."""
 
@@ -98,6 +106,8 @@ class PodView:
     """Since when it holds a node (RFC 3339), empty while it holds none."""
     ended: str = ""
     """When its last container ended for good (RFC 3339), empty before."""
+    started: PodStart | None = None
+    """Its start, once it is ready; None where that can't be told any more."""
 
 
 @dataclass(frozen=True)

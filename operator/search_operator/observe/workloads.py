@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import aiohttp
@@ -9,7 +10,7 @@ from pydantic import ValidationError
 from search_plane.release.report import JobProgress, JobReport
 
 from search_operator.observe.asking import ask, reachable
-from search_operator.observe.observation import JobView, PodView
+from search_operator.observe.observation import JobView, PodStart, PodView
 from search_operator.observe.slices import as_progress, sum_of_progress, sum_of_reports
 from search_operator.render.child import ATTEMPT_LABEL, POINTER_ANNOTATION, REFRESH_ANNOTATION, RELEASE_LABEL
 
@@ -17,6 +18,8 @@ Object = dict[str, Any]
 JobComponent = Literal["build", "catchup", "verify", "refresh"]
 COMPONENT_LABEL = "app.kubernetes.io/component"
 PROGRESS_WITHIN_SECONDS = 1.5
+# Longer than an encoder's startup probe lets it load its weights.
+LOADS_WITHIN = timedelta(minutes=10)
 SLICE = "batch.kubernetes.io/job-completion-index"
 _JOB_COMPONENTS: Mapping[str, JobComponent] = {"build": "build", "catchup": "catchup", "verify": "verify"}
 
@@ -51,6 +54,7 @@ def pod_view(pod: Object) -> PodView:
         uid=meta.get("uid", ""),
         scheduled=scheduled.get("lastTransitionTime") or "" if scheduled.get("status") == "True" else "",
         ended=_ended(state),
+        started=_start(meta.get("creationTimestamp"), conditions.get("Ready", {}), container),
     )
 
 
@@ -62,6 +66,19 @@ def _ended(state: Object) -> str:
     ends = [end["finishedAt"] for end in terminated if end.get("finishedAt")]
     # One that was evicted before it ran has no containers to tell.
     return max(ends or [c.get("lastTransitionTime") or "" for c in state.get("conditions", ())], default="")
+
+
+def _start(created: str | None, ready: Object, container: Object) -> PodStart | None:
+    """How long the pod took to get ready; None when it is not, or when that was not its first time."""
+    running = container.get("state", {}).get("running", {}).get("startedAt")
+    since = ready.get("lastTransitionTime")
+    if ready.get("status") != "True" or not (created and running and since) or container.get("restartCount"):
+        return None
+    ready_at = datetime.fromisoformat(since)
+    # A pod that has lost its readiness and got it back changed long after its container began.
+    if ready_at - datetime.fromisoformat(running) > LOADS_WITHIN:
+        return None
+    return PodStart(ready_at, max(timedelta(), ready_at - datetime.fromisoformat(created)))
 
 
 def job_view(job: Object, pods: Sequence[PodView], progress: JobProgress | None) -> JobView:

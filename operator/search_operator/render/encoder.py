@@ -21,6 +21,17 @@ from search_operator.render.workload import disruption_budget, probe, service, s
 
 MODEL_DIR = "/models"
 CPU_TARGET_PERCENT = 70
+# Up at once, down slowly: an encoder takes a node, an image and a warm-up to come back.
+BEHAVIOUR: Object = {
+    "scaleUp": {
+        "stabilizationWindowSeconds": 0,
+        "policies": [{"type": "Pods", "value": 4, "periodSeconds": 30}],
+    },
+    "scaleDown": {
+        "stabilizationWindowSeconds": 300,
+        "policies": [{"type": "Pods", "value": 1, "periodSeconds": 120}],
+    },
+}
 FINGERPRINT_LABEL = "semanticsearch.io/fingerprint"
 
 
@@ -74,17 +85,7 @@ def encoder_objects(
                     },
                 }
             ],
-            # Up at once, down slowly: an encoder takes a node, an image and a warm-up to come back.
-            "behavior": {
-                "scaleUp": {
-                    "stabilizationWindowSeconds": 0,
-                    "policies": [{"type": "Pods", "value": 4, "periodSeconds": 30}],
-                },
-                "scaleDown": {
-                    "stabilizationWindowSeconds": 300,
-                    "policies": [{"type": "Pods", "value": 1, "periodSeconds": 120}],
-                },
-            },
+            "behavior": BEHAVIOUR,
         }
     }
     return [

@@ -1,5 +1,6 @@
 """What a change comes to, by the resource as it is and as it shall be."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -299,3 +300,34 @@ def test_prices_in_a_config_map_and_what_is_spent_already_are_told() -> None:
 def test_the_text_names_the_next_refresh() -> None:
     said = text_of(forecast(_index(), SERVING, NOW), _index(), NOW)
     assert said.endswith("next scheduled incremental refresh: 2026-12-27T19:00:00Z\n")
+
+
+WINDOWS = at(
+    "spec.encoder.autoscaling.prewarm",
+    [
+        {"name": "double-11", "start": "0 18 10 11 *", "duration": "32h", "replicas": 12},
+        {"name": "launch", "start": "2026-11-01T20:00:00+08:00", "duration": "2h", "replicas": 6},
+        {"name": "weekend", "start": "0 8 * * SUN", "duration": "16h", "replicas": 6, "lead": "1h"},
+    ],
+)
+IN_NOVEMBER = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+def test_windows_are_told_with_what_the_cap_leaves_them_and_by_measured_starts() -> None:
+    live = _live(releases=(_release("Active"),))
+    measured = replace(live, status={**live.status, "encoder": {"startSeconds": 120}})
+    new = _index(WINDOWS)
+    told = forecast(new, measured, IN_NOVEMBER)
+    assert told.kind is Kind.IN_PLACE
+    said = " ".join(text_of(told, new, IN_NOVEMBER).split())
+    assert (
+        "double-11 at least 12 encoders, of which the monthly cap leaves 11 from 2027-11-10T10:00:00Z to "
+        "2027-11-11T18:00:00Z; they are started at 2027-11-10T09:57:00Z" in said
+    )
+    assert "launch never opens again" in said
+    # 22 November is a Sunday: it is open now.
+    assert (
+        "weekend at least 6 encoders from 2026-11-22T00:00:00Z to 2026-11-22T16:00:00Z; "
+        "they are started at 2026-11-21T23:00:00Z" in said
+    )
+    assert "pre-warm" not in text_of(forecast(_index(), live, NOW), _index(), NOW)

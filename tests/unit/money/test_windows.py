@@ -3,7 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from search_operator.money.windows import Window, openings, replicas_at
+import pytest
+from search_operator.money.windows import Window, next_opening, openings, replicas_at
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 DOUBLE_11 = Window("double-11", "0 18 10 11 *", timedelta(hours=32), 12, SHANGHAI)
@@ -55,3 +56,46 @@ def test_a_fixed_date_comes_once() -> None:
 def test_a_day_that_never_comes_opens_nothing() -> None:
     never = Window("never", "0 0 30 2 *", timedelta(hours=1), 8, SHANGHAI)
     assert openings([never], at("2026-01-01T00:00:00Z"), at("2027-01-01T00:00:00Z")) == ()
+
+
+@pytest.mark.parametrize(
+    ("start", "openings_that_day"),
+    [("30 2 * * *", 1), ("30 * * * *", 25)],
+)
+def test_an_hour_that_comes_twice_opens_a_window_once_unless_every_hour_does(
+    start: str, openings_that_day: int
+) -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    window = Window("night", start, timedelta(minutes=5), 5, berlin)
+    day = datetime(2026, 10, 25, tzinfo=berlin), datetime(2026, 10, 26, tzinfo=berlin)
+    assert len(openings([window], *(edge.astimezone(UTC) for edge in day))) == openings_that_day
+
+
+def test_an_hour_that_the_clocks_skip_opens_the_window_all_the_same() -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    night = Window("night", "30 2 * * *", timedelta(hours=1), 5, berlin)
+    (found,) = openings([night], at("2026-03-28T23:00:00Z"), at("2026-03-29T22:00:00Z"))
+    assert found.start == at("2026-03-29T01:00:00Z")
+
+
+def test_days_may_be_named() -> None:
+    """TUE holds the T that a time has between date and clock."""
+    tuesdays = Window("tuesdays", "0 8 * * TUE", timedelta(hours=1), 5, SHANGHAI)
+    assert [
+        o.start for o in openings([tuesdays], at("2026-11-23T00:00:00Z"), at("2026-11-30T00:00:00Z"))
+    ] == [at("2026-11-24T00:00:00Z")]
+
+
+@pytest.mark.parametrize(
+    ("start", "after", "comes"),
+    [
+        ("0 18 10 11 *", "2026-11-10T09:59:59Z", "2026-11-10T10:00:00Z"),
+        ("0 18 10 11 *", "2026-11-10T10:00:00Z", "2027-11-10T10:00:00Z"),
+        ("2026-11-10T18:00:00+08:00", "2026-11-10T09:59:59Z", "2026-11-10T10:00:00Z"),
+        ("2026-11-10T18:00:00+08:00", "2026-11-10T10:00:00Z", None),
+        ("0 0 30 2 *", "2026-01-01T00:00:00Z", None),
+    ],
+)
+def test_the_next_opening_starts_later(start: str, after: str, comes: str | None) -> None:
+    found = next_opening(Window("sale", start, timedelta(hours=4), 8, SHANGHAI), at(after))
+    assert (found.start if found else None) == (at(comes) if comes else None)

@@ -28,6 +28,7 @@ THOROUGHLY = settings(
     phases=(Phase.explicit, Phase.reuse, Phase.generate) + ((Phase.shrink,) if HISTORIES_TRIED > 40 else ()),
 )
 Action = tuple[str, int]
+WINDOW = {"name": "sale", "start": "0 * * * *", "duration": "40m", "replicas": 3, "lead": "1m"}
 # Room for three releases side by side, so that a history need not wait for a retention to end.
 ROOMY = {"autoscaling": {"minReplicas": 1, "maxReplicas": 4}}
 FALLIBLE = (
@@ -159,6 +160,8 @@ ROLLOUT: dict[str, Callable[[World, int], object]] = {
     "one replica": spec(vectorStore={"milvus": {"replicas": 1}}),
     "another ef": spec(vectorStore={"milvus": {"search": {"ef": 200}}}),
     "fewer encoders": spec(encoder={"autoscaling": {"minReplicas": 1, "maxReplicas": 2}}),
+    "a window opens": spec(encoder={"autoscaling": {"prewarm": [WINDOW]}}),
+    "no window": spec(encoder={"autoscaling": {"prewarm": None}}),
     "no spare encoder": spec(encoder={"autoscaling": {"minReplicas": 2, "maxReplicas": 2}}),
     "roomy": spec(encoder=ROOMY),
     "no retention": spec(rollout={"retain": "0s", "watch": "0s"}),

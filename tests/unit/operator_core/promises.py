@@ -86,6 +86,9 @@ def check_bill(allowed: int, children: Mapping[tuple[str, str], Object]) -> None
         for (kind, name), child in children.items()
         if kind == "HorizontalPodAutoscaler"
     }
+    for (kind, name), child in children.items():
+        if kind == "HorizontalPodAutoscaler":
+            assert child["spec"]["minReplicas"] <= child["spec"]["maxReplicas"], f"{name}: {child['spec']}"
     assert sum(maxima.values()) <= allowed, f"too many encoders: {maxima}"
 
 

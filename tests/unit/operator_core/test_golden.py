@@ -83,11 +83,15 @@ _SWITCH = in_a_switch()
 VERIFYING = reach(_SWITCH, State.VERIFYING)
 SWITCHING = reach(_SWITCH, State.SWITCHING)
 FRONT_DOOR = reach(begun("production", search=SEARCH), State.ACTIVE)
+_SALE = begun("production")
+_SALE.now = datetime(2026, 11, 10, 12, tzinfo=UTC)
+IN_WINDOW = reach(_SALE, State.ACTIVE)
 GOLDEN_FILES = {
     **{f"{name}-building": found for name, found in BUILDING.items()},
     **{f"{name}-active": found for name, found in ACTIVE.items()},
     "production-switching": SWITCHING,
     "production-front-door": FRONT_DOOR,
+    "production-in-window": [c for c in IN_WINDOW if c["kind"] == "HorizontalPodAutoscaler"],
 }
 EVERY = [child for found in (*GOLDEN_FILES.values(), VERIFYING) for child in found]
 
