@@ -109,10 +109,10 @@ class Reconciler:
             return WHILE_SWITCHING_SECONDS
         if running or now.candidate or now.active is None or policy_awaited(observation):
             return WHILE_WORKING_SECONDS
-        return min(self.resync_seconds, _until_next(observation, now))
+        return min(self.resync_seconds, until_next(observation, now))
 
 
-def _until_next(observation: Observation, now: Rollout) -> float:
+def until_next(observation: Observation, now: Rollout) -> float:
     """Seconds until time alone changes something: a refresh after a rollback, the watch, a retention's end, a window."""
     waits = [float("inf")]
     if change := prewarm(observation).changes_at:

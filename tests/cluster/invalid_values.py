@@ -90,6 +90,8 @@ def _windows() -> Iterator[Invalid]:
         ("start", "10 November", "5 cron fields"),
         ("start", "０ 18 10 11 *", "half width"),
         ("start", "2026-11-10 20:00", "5 cron fields"),
+        ("start", "*/5 20 10 11 *", "more than once an hour"),
+        ("start", "0,30 20 10 11 *", "more than once an hour"),
         ("start", "2026-11-10T20:00:00", "RFC 3339"),
         ("start", "2026-02-30T20:00:00Z", "day that exists"),
         ("start", "0 18 10-9 11 *", "runs backwards"),

@@ -55,7 +55,7 @@ ACCEPTED: dict[str, Json] = {
         [
             {
                 "name": f"w{n}",
-                "start": f"{n},30-59/2 0-6,22 1-7 JAN,jul mon-fri",
+                "start": f"{n} 0-6,22 1-7 JAN,jul mon-fri",
                 "duration": "2160h",
                 "replicas": 12,
             }

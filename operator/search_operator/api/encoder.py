@@ -136,7 +136,13 @@ class PrewarmWindow(ApiModel):
 
     name: Annotated[str, Field(min_length=1, max_length=63)]
     """Name of the peak, e.g. double-11."""
-    start: CronOrTime
+    start: Annotated[
+        CronOrTime,
+        Cel(
+            "!self.matches('^[^ ]*[*,/-][^ ]* [^ ]+ [^ ]+ [^ ]+ [^ ]+$')",
+            "opens more than once an hour, which is no peak; write one minute, e.g. 0 19 * * *, and a longer duration",
+        ),
+    ]
     """When it starts: cron, or one time (RFC 3339); encoders are started earlier."""
     duration: Annotated[Duration, at_least("1m"), at_most("2160h")]
     """How long it lasts, in real hours."""

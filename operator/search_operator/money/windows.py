@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 
 from croniter import CroniterBadDateError, croniter
 
-# More occurrences of one window than this are not looked for; `* * * * *` over a month would be 44,640.
-_MOST = 2_000
+# More openings of one window than this are not looked for; a resource may declare one an hour, 8,784 in a year.
+_MOST = 10_000
 
 
 @dataclass(frozen=True)

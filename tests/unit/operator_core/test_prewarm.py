@@ -20,9 +20,11 @@ from search_operator.decide.prewarm import (
     warmed,
     windows_of,
 )
+from search_operator.decide.rollout import rollout
 from search_operator.decide.schedule import rfc3339
 from search_operator.observe.observation import Observation, PodStart
 from search_operator.observe.workloads import pod_view
+from search_operator.reconcile import until_next
 
 from tests.unit.operator_core.builders import Object, index, pod, sample
 from tests.unit.operator_core.world import World
@@ -226,6 +228,14 @@ def test_an_operator_that_was_away_opens_the_window_late_and_at_once() -> None:
     (told,) = pass_at(world, OPENS + timedelta(hours=3))
     assert told.reason == "WindowOpened"
     assert bounds(world) == [(12, 12)]
+
+
+def test_the_next_pass_is_planned_for_the_moment_at_which_a_window_changes_something() -> None:
+    world = serving(OPENS - timedelta(days=1), cost=None)
+    for before, change in ((timedelta(seconds=7), OPENS - DEFAULT_LEAD), (timedelta(seconds=3), CLOSES)):
+        pass_at(world, change - before)
+        seen = world.observe()
+        assert until_next(seen, rollout(seen)) == before.total_seconds()
 
 
 def test_a_lost_status_changes_nothing_of_an_open_window() -> None:
