@@ -1,5 +1,6 @@
 """The guard: the cap holds whenever it can, nothing flaps, and what is projected is never below what is spent."""
 
+from dataclasses import replace
 from datetime import date
 from zoneinfo import ZoneInfo
 
@@ -10,6 +11,7 @@ from search_operator.money.budget import (
     Fleet,
     Second,
     affordable,
+    deferred,
     guarded,
     outlook,
     rest_of_month,
@@ -120,6 +122,39 @@ def test_more_to_pay_never_allows_more(
     with_it = rest_of_month(opened("USD", START), tariff, now, seconds=(Second(second, END),))
     assert affordable(with_it, fleet) <= affordable(without, fleet)
     assert outlook(with_it, fleet).projected >= outlook(without, fleet).projected
+
+
+@given(
+    tariff=tariffs(),
+    rerankers=st.integers(0, 3),
+    rebuilds=st.booleans(),
+    demands=st.lists(st.integers(4, 12), min_size=1, max_size=30),
+    steps=st.lists(st.integers(1, 600), min_size=1, max_size=30),
+)
+@settings(max_examples=150, deadline=None)
+def test_rebuilds_give_way_before_re_rankers_and_nothing_comes_back_within_the_hour(
+    tariff: Tariff, rerankers: int, rebuilds: bool, demands: list[int], steps: list[int]
+) -> None:
+    tariff = replace(tariff, reranker_hour=tariff.encoder_hour)
+    fleet, now, ledger = Fleet(4, 4, 12), START, opened("USD", START)
+    for demand, minutes in zip(demands, steps, strict=False):
+        now += minutes * 60_000
+        if now >= END:
+            break
+        ledger = accrue(ledger, [], tariff, now)
+        rest = rest_of_month(ledger, tariff, now, rerankers=rerankers)
+        after = deferred(ledger, rest, fleet, demand, rebuilds=rebuilds)
+        gone = set(after.deferred)
+        assert gone <= ({"FullRebuild"} if rebuilds else set()) | ({"Reranker"} if rerankers else set())
+        if "Reranker" in gone and rebuilds:
+            assert "FullRebuild" in gone
+        over = outlook(rest, replace(fleet, running=demand)).projected > tariff.cap
+        if over:
+            assert ("Reranker" in gone) is bool(rerankers)
+        if set(ledger.deferred) - gone:
+            assert now - ledger.deferred_since >= HOLD_MS
+            assert not over
+        ledger = after
 
 
 def test_a_window_to_come_is_paid_for_by_those_before_it() -> None:
