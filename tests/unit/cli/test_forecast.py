@@ -316,7 +316,7 @@ IN_NOVEMBER = datetime(2026, 11, 22, 12, tzinfo=UTC)
 def test_windows_are_told_with_what_the_cap_leaves_them_and_by_measured_starts() -> None:
     live = _live(releases=(_release("Active"),))
     measured = replace(live, status={**live.status, "encoder": {"startSeconds": 120}})
-    new = _index(WINDOWS)
+    new = _index(WINDOWS, at("spec.cost.monthlyCap", "4800"))
     told = forecast(new, measured, IN_NOVEMBER)
     assert told.kind is Kind.IN_PLACE
     said = " ".join(text_of(told, new, IN_NOVEMBER).split())

@@ -30,6 +30,11 @@ from tests.unit.operator_core.builders import Object, index, pod, sample
 from tests.unit.operator_core.world import World
 
 DOUBLE_11 = {"name": "double-11", "start": "0 18 10 11 *", "duration": "32h", "replicas": 12}
+PRICES = {
+    "asOf": "2026-11-01",
+    "encoderNodeHour": "0.35",
+    "milvusNodes": {"count": 4, "nodeHour": "0.68"},
+}
 OPENS = datetime(2026, 11, 10, 10, tzinfo=UTC)
 CLOSES = OPENS + timedelta(hours=32)
 SECOND = timedelta(seconds=1)
@@ -199,7 +204,8 @@ def test_the_autoscalers_minimum_is_raised_before_the_window_and_lowered_after_i
 
 
 def test_a_window_gets_no_more_than_the_cap_allows_and_says_so() -> None:
-    world = serving(OPENS - timedelta(days=1))
+    # One encoder more for 32 h, and the fewest could not run to the month's end.
+    world = serving(OPENS - timedelta(days=1), cost={"monthlyCap": "2158", "prices": PRICES})
     (told,) = pass_at(world, OPENS)
     assert (told.type, told.reason) == ("Warning", "WindowOpened")
     assert told.message.endswith("12 encoders, of which the cap and other releases leave 11")
