@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 from pydantic import JsonValue
 from rich.console import Console
-from search_plane.release.policy import RerankerPolicy, SearchPolicy
+from search_plane.release.policy import BreakerPolicy, RerankerPolicy, SearchPolicy
 
 from benchmarks.build import stores
 from benchmarks.relevance_bed import FUSED, KEYWORD, RERANKED, SEMANTIC, Shown, answers, open_shop
@@ -33,7 +34,8 @@ from benchmarks.relevance_report import (
     worst_table,
 )
 from benchmarks.report import RESULTS, write
-from sample_catalogue import JUDGED_QUERIES, generate
+from sample_catalogue import JUDGED_QUERIES, JudgedQuery, generate
+from sample_catalogue.judging import Part
 from sample_catalogue.synonyms import SYNONYMS
 from tests.testbed.plane import EncoderServer
 from tests.testbed.weights.bge import bge_weights
@@ -51,10 +53,11 @@ def evaluate(
     encoder: EncoderServer,
     stores: tuple[str, str],
     home: Path,
+    queries: Sequence[JudgedQuery],
 ) -> Evaluated:
-    """Asks one catalogue's shop every judged query every way."""
+    """Asks one catalogue's shop these judged queries every way."""
     catalogue = list(generate(products, seed))
-    grades = grades_of(JUDGED_QUERIES, catalogue)
+    grades = grades_of(queries, catalogue)
     ways = [KEYWORD, SEMANTIC, FUSED, *([RERANKED] if policy.reranker else [])]
     results: dict[str, list[Scored]] = {}
     shown: dict[str, dict[str, list[Shown]]] = {}
@@ -64,11 +67,11 @@ def evaluate(
             console.print(f"asking {len(grades)} queries: {way.name}")
             shown[way.name] = answers(gateway, way, list(grades))
             hits = {text: [one.id for one in found] for text, found in shown[way.name].items()}
-            results[way.name] = scored(JUDGED_QUERIES, grades, hits)
+            results[way.name] = scored(queries, grades, hits)
     ceiling = sum(map(recall_ceiling, grades.values())) / len(grades)
     console.print(f"recall@100 can't exceed {ceiling:.3f}: many queries have more exact answers than 100")
     name = f"{products:,} products, seed {seed}"
-    return Evaluated(name, results, shown, len(JUDGED_QUERIES) - len(grades))
+    return Evaluated(name, results, shown, len(queries) - len(grades))
 
 
 def written_into(document: str, figures: str) -> str:
@@ -100,6 +103,7 @@ def document(first: Evaluated, second: Evaluated | None) -> str:
 @click.option("--second-seed", default=11, show_default=True, help="Of the second.")
 @click.option("--without-synonyms", is_flag=True, help="As if the resource declared no synonyms.")
 @click.option("--semantic-weight", type=float, help="In the fusion, instead of the policy's.")
+@click.option("--only", type=click.Choice(PARTS), help="One half of the queries, as while tuning.")
 @click.option("--reranker", metavar="URL", help="A re-ranking server; without one nothing is re-ranked.")
 @click.option(
     "--results", type=click.Path(file_okay=False, path_type=Path), default=RESULTS, show_default=False
@@ -114,30 +118,34 @@ def main(
     second_seed: int,
     without_synonyms: bool,
     semantic_weight: float | None,
+    only: Part | None,
     reranker: str | None,
     results: Path,
     docs: Path | None,
 ) -> None:
     """Evaluates both catalogues; the command's help is the module's."""
-    policy = SearchPolicy(synonyms=() if without_synonyms else SYNONYMS)
+    # Here the machine is slow, which is no reason to answer by words alone.
+    policy = SearchPolicy(
+        synonyms=() if without_synonyms else SYNONYMS, breaker=BreakerPolicy(latency_ms=60_000)
+    )
     if semantic_weight is not None:
         weights = {"semantic_weight": semantic_weight, "keyword_weight": 1.0 - semantic_weight}
         policy = policy.model_copy(update={"fusion": policy.fusion.model_copy(update=weights)})
     if reranker:
         patient = RerankerPolicy(url=reranker, max_share=1.0, timeout_ms=20_000)
         policy = policy.model_copy(update={"reranker": patient})
+    queries = [query for query in JUDGED_QUERIES if only in (None, query.part)]
     with tempfile.TemporaryDirectory() as scratch, contextlib.ExitStack() as stack:
         home = Path(scratch)
         addresses = stack.enter_context(stores())
         encoder = stack.enter_context(EncoderServer(bge_weights(), home))
         wanted = [(products, seed)] + ([(second_products, second_seed)] if second_products else [])
-        evaluated = [evaluate(*each, policy, encoder, addresses, home) for each in wanted]
+        evaluated = [evaluate(*each, policy, encoder, addresses, home, queries) for each in wanted]
 
     first, second = evaluated[0], evaluated[1] if len(evaluated) > 1 else None
     for one in evaluated:
-        for part in PARTS:
-            for table in tables(one.part(part))[:1]:
-                console.print(table)
+        for part in () if only else PARTS:
+            console.print(tables(one.part(part))[0])
         for table in tables(one):
             console.print(table)
         for name, (single, found) in gains(one).items():
@@ -148,15 +156,15 @@ def main(
     notes: dict[str, JsonValue] = {
         "catalogue": "made-up products of sample_catalogue",
         "encoder": encoder.identity.model,
-        "queries": len(JUDGED_QUERIES),
+        "queries": len(queries),
         "policy": policy.model_dump(mode="json"),
     }
     for one in evaluated:
         notes[one.name] = as_json(one)
-        notes |= {f"{one.name}, {part}": as_json(one.part(part)) for part in PARTS}
+        notes |= {} if only else {f"{one.name}, {part}": as_json(one.part(part)) for part in PARTS}
     write("relevance", rows(first), notes=notes, results=results)
     plot(results / "relevance.png", evaluated)
-    if docs:
+    if docs and only is None:
         docs.write_text(written_into(docs.read_text("utf-8"), document(first, second)), encoding="utf-8")
 
 

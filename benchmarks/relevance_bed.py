@@ -21,7 +21,13 @@ from benchmarks.relevance_metrics import DEPTH
 from sample_catalogue import index_definition, load
 from tests.integration.gateway_bed import GatewayProcess
 from tests.testbed.cluster.cache import TestbedError
-from tests.testbed.plane import EncoderServer, JobProcess, create_release_collection, sample_record
+from tests.testbed.plane import (
+    EncoderServer,
+    JobProcess,
+    create_release_collection,
+    sample_record,
+    wait_until,
+)
 
 JOB_SECONDS = 900.0
 _TRIES = 5
@@ -103,7 +109,17 @@ def open_shop(
         gateway = stack.enter_context(GatewayProcess(home / f"gateway-{suffix}", **_PATIENT))
         gateway.mount_policy(policy.to_json())
         gateway.serve(release)
+        wait_until(
+            "the gateway to follow the policy and to know the catalogue's words",
+            partial(_knows, gateway, policy),
+        )
         yield gateway
+
+
+def _knows(gateway: GatewayProcess, policy: SearchPolicy) -> bool:
+    """Whether it answers by the policy, and has read the brands."""
+    body = httpx.get(f"{gateway.url}/search", params={"q": "小米手机", "k": 1}, timeout=30).json()
+    return body.get("policy") == policy.revision() and bool(body["understood"]["brands"])
 
 
 def answers(

@@ -14,8 +14,8 @@ from search_plane.understanding.measures import names_whole
 from search_plane.understanding.understood import Understood
 
 # As many of the first hits are ordered anew; whoever pages on finds the others as they were.
-POOL: Final = 50
-# A rank is worth 1 at the first place and a little more than half at the last of the pool. Tuned: docs/relevance.md.
+POOL: Final = 30
+# A rank is worth 1 at the first place and two thirds at the last of the pool. Tuned: docs/relevance.md.
 KIND_SHARE: Final = 0.5
 WHOLE_SHARE: Final = 0.5
 PRICE_SHARE: Final = 1.5
@@ -37,7 +37,7 @@ def prefers(understood: Understood) -> bool:
 
 
 def preferred(hits: Sequence[Seen], understood: Understood) -> list[int]:
-    """The places of the hits in their new order; those after the first 50 stay where they are.
+    """The places of the hits in their new order; those after the first 30 stay where they are.
 
     A price is compared with those of its own category among the hits: what is cheap for a phone is dear for a cable. A
     category that few of the hits have is hardly what was asked for, and gains less by its price.

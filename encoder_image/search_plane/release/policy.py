@@ -16,8 +16,8 @@ class Fusion(Frozen):
     """Weights of the two searches in reciprocal-rank fusion; `mode` answers a query that names none."""
 
     mode: Mode = "fused"
-    semantic_weight: float = 0.6
-    keyword_weight: float = 0.4
+    semantic_weight: float = 0.5
+    keyword_weight: float = 0.5
 
 
 class BreakerPolicy(Frozen):

@@ -80,7 +80,7 @@ def names_whole(title: str, name: str) -> bool:
 def names_model(title: str, model: str) -> bool:
     """Whether a folded title names this model and not a longer one: iphone 15 is not iphone 15 pro max."""
     pattern = re.escape(model).replace(r"\ ", r"\s?")
-    return re.search(rf"(?<![a-z0-9]){pattern}(?![a-z0-9.])(?!{_VARIANT})", title) is not None
+    return re.search(rf"(?<![a-z0-9])(?<!\d\.){pattern}(?![a-z0-9.])(?!{_VARIANT})", title) is not None
 
 
 def _is_measure(name: str) -> bool:

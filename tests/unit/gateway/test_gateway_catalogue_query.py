@@ -109,3 +109,43 @@ def test_without_facets_nothing_is_counted() -> None:
 
 def test_facets_that_did_not_come_are_empty() -> None:
     assert told_facets({}) == {"brand": [], "category": [], "price": [], "in_stock": 0}
+
+
+def test_the_kind_that_is_meant_matches_by_its_category() -> None:
+    understood = Understood("手提电脑", "手提电脑", kinds=(("笔记本电脑", 0.6), ("平板电脑", 0.4)))
+    asked = wordings(words_query(understood, FIELDS, NO_FILTERS))
+    kinds = [one["constant_score"] for one in asked if "constant_score" in one]
+    assert [one["filter"]["term"]["category"] for one in kinds] == ["笔记本电脑", "平板电脑"]
+    assert kinds[0]["boost"] > kinds[1]["boost"]
+    assert "笔记本电脑" not in str(words_query(understood, unread(CatalogueFields()), NO_FILTERS))
+
+
+def test_what_fits_is_of_the_brand_or_names_it() -> None:
+    understood = Understood("小米手机壳", "手机壳", brands=("小米",), fitting=("小米", "红米"))
+    (fits,) = words_query(understood, FIELDS, NO_FILTERS)["bool"]["filter"]
+    assert fits["bool"]["should"] == [
+        {"terms": {"brand": ["小米"]}},
+        {"match_phrase": {"name": "小米"}},
+        {"match_phrase": {"name": "红米"}},
+    ]
+
+
+def test_brands_that_are_not_wanted_are_ruled_out() -> None:
+    understood = Understood("手机", "手机", excluded=("apple",), excluded_brands=("苹果",))
+    assert {"terms": {"brand": ["苹果"]}} in words_query(understood, FIELDS, NO_FILTERS)["bool"]["must_not"]
+
+
+def test_another_model_of_the_series_loses_and_stays() -> None:
+    understood = Understood("iphone 15", "iphone 15", whole=("iphone 15",), other_models=("iphone 15 pro",))
+    boosting = words_query(understood, FIELDS, NO_FILTERS)["boosting"]
+    assert 0 < boosting["negative_boost"] < 1
+    assert "iphone 15 pro" in str(boosting["negative"])
+
+
+def test_a_measure_is_looked_for_in_its_other_units_too() -> None:
+    (same,) = [
+        one["dis_max"]["queries"]
+        for one in wordings(words_query(Understood("大米 10斤", "大米", whole=("10斤",)), FIELDS, NO_FILTERS))
+        if "dis_max" in one
+    ]
+    assert {"10斤", "5kg"} <= {one["multi_match"]["query"] for one in same}

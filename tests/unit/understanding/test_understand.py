@@ -229,7 +229,11 @@ def test_of_all_at_once(lexicon: Lexicon) -> None:
         corrections=(Correction("小咪", "小米"),),
         brand_spellings=understood.brand_spellings,
         price_max=100.0,
+        kinds=understood.kinds,
+        fitting=understood.fitting,
     )
+    assert understood.kinds[0][0] == "充电器"
+    assert set(understood.fitting) >= {"小米", "xiaomi", "红米"}
 
 
 def test_nothing_is_known_of_an_empty_lexicon() -> None:
