@@ -15,7 +15,7 @@ SOURCES := operator encoder_image sample_catalogue demo tests $(wildcard benchma
 export PYTHONPATH := operator:encoder_image:.
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help venv demo demo-down test test-down test-unit test-torch lint crd lock bench-reconcile bench-build bench-refresh bench-switch bench-two-nodes bench-encoder bench-encoder-overload bench-encoder-start bench-encoder-fuzz bench-gateway bench-gateway-faults clean
+.PHONY: help venv demo demo-down test test-down test-unit test-torch lint crd lock bench-reconcile bench-build bench-refresh bench-switch bench-two-nodes bench-encoder bench-encoder-overload bench-encoder-start bench-encoder-fuzz bench-gateway bench-gateway-faults eval clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -90,6 +90,9 @@ bench-build: $(STAMP) ## rows per second of a build, against the bare encoder
 
 bench-refresh: $(STAMP) ## rows per second of a refresh without changes, against the bare scan
 	$(PYTHON) -m benchmarks.refresh
+
+eval: $(STAMP) ## how relevant the answers to the judged queries are, by words, by meaning and fused (a quarter of an hour)
+	$(PYTHON) -m benchmarks.relevance --docs docs/relevance.md $(if $(RERANKER),--reranker $(RERANKER))
 
 bench-switch: $(STAMP) ## 20 switches and 5 rollbacks under 100,000 queries, each answer checked (half an hour)
 	$(PYTHON) -m benchmarks.switch

@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import orjson
@@ -15,6 +15,7 @@ from benchmarks.encoder_fuzz_requests import TEXT_KEYS, Attempt
 
 # Of bytes that are no HTTP request, or one whose head is too large; told of each route that takes a body.
 NOT_HTTP = frozenset({400, 408, 431})
+_NO_ROUTE = frozenset({400, 404, 405, 422, 431})
 _UNIT_TOLERANCE = {"float32": 1e-4, "float16": 5e-3}
 
 Documented = Mapping[tuple[str, str], frozenset[int]]
@@ -47,19 +48,21 @@ def complaint(attempt: Attempt, answer: Answer | None, routes: Documented, dimen
 def _allowed(attempt: Attempt, routes: Documented) -> frozenset[int]:
     path = _route(attempt)
     known = routes.get((attempt.method, path))
+    if known is not None and ("#" in attempt.path or "%" in attempt.path.partition("?")[0]):
+        # Whether /embed#x or /%65mbed is /embed is the parser's to say.
+        return known | _NO_ROUTE
     if known is not None and attempt.http:
         # What isn't HTTP is only answered as such.
         return known - NOT_HTTP
     if known is not None:
         return known | NOT_HTTP
-    # Whether a path such as /embed#x is a route's is the parser's to say.
-    return frozenset({400, 404, 405, 422, 431})
+    return _NO_ROUTE
 
 
 def _route(attempt: Attempt) -> str:
     """The path that is asked for; a request may name the whole address, as one to a proxy does."""
-    path = attempt.path.partition("?")[0]
-    return urlsplit(path).path if path.startswith("http://") else path
+    path = attempt.path.partition("?")[0].partition("#")[0]
+    return unquote(urlsplit(path).path if path.startswith("http://") else path)
 
 
 def _wrong_in_error(path: str, answer: Answer) -> str | None:

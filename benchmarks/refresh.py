@@ -4,7 +4,8 @@ A real Elasticsearch, a real Milvus, the encoder server as a process, jobs as pr
 turns on one machine:
 - the scan of Elasticsearch in this process, at its best page size, every document's text fields read (the limit);
 - a refresh job over the unchanged catalogue.
-Then one document in a hundred gets another text, and as many another price; another refresh must embed the former only.
+Then one document in a hundred gets another text, and as many another price; another refresh must embed the former only,
+and write the latter with the vectors that they have.
 The command fails unless the encoder's own count of texts says 0 and then exactly the number changed.
 """
 
@@ -88,7 +89,8 @@ class RefreshBench:
     def scan(self, page_rows: int) -> float:
         """Documents per second of a scan that does nothing with them."""
         release = self._release
-        fields = Renderer(release.encoder.text_template, release.catalogue.fields.id).source_fields
+        names = release.catalogue.fields
+        fields = Renderer(release.encoder.text_template, names.id, names).source_fields
 
         async def read() -> float:
             connection = CatalogueConnection(release.catalogue)
@@ -187,6 +189,7 @@ def main(rows: int, rounds: int) -> None:
         exactly("embeddings_unchanged", without_change, "texts changed", 0),
         exactly("embedded_after_1_percent", after_change, "texts changed", changed),
         exactly("reported_after_1_percent", reports[0].embedded, "texts changed", changed),
+        exactly("updated_after_1_percent", reports[0].updated, "prices changed", changed),
     ]
     write(
         "refresh",

@@ -18,7 +18,12 @@ from demo.parts import (
 from demo.steps import Say, Step, StepFailed
 from tests.testbed.cluster import build_base, build_image, cache_root
 from tests.testbed.cluster.images import docker_answers
-from tests.testbed.cluster.prerequisites import ensure_prerequisites, missing_packages, require_root
+from tests.testbed.cluster.prerequisites import (
+    BROWSER_PACKAGE_OF,
+    ensure_prerequisites,
+    missing_packages,
+    require_root,
+)
 from tests.testbed.cluster.toolchain import BY_NAME, NODE_SETS, TOOL_SETS, binary, build_tools
 from tests.testbed.stores.images import build_elasticsearch, build_milvus
 from tests.testbed.stores.programs import elasticsearch_jars, milvus_program
@@ -47,6 +52,13 @@ def build_prerequisites(say: Say) -> str:
     require_root()
     added = missing_packages()
     ensure_prerequisites(say)
+    return f"installed {', '.join(added)}" if added else "all there"
+
+
+def browser(say: Say) -> str:
+    """Chromium and Chinese fonts, for the tests of the gateway's page."""
+    added = missing_packages(BROWSER_PACKAGE_OF)
+    ensure_prerequisites(say, BROWSER_PACKAGE_OF)
     return f"installed {', '.join(added)}" if added else "all there"
 
 
@@ -182,6 +194,7 @@ def building_steps_for_tests() -> list[Step]:
     ]
     return [
         *steps,
+        Step("browser", "Browser", browser, ("prerequisites",), NETWORK),
         Step("milvus", "Milvus's server", milvus_server, ("prerequisites",), NETWORK),
         Step(
             "older weights", "Second encoder's weights", _weights(BGE_SMALL_ZH), ("prerequisites",), NETWORK

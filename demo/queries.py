@@ -73,7 +73,8 @@ def hits_table(answer: Answer) -> Table:
             Text(str(hit.get("brand") or "")),
             amount(hit.get("price")),
             "" if hit.get("stock") is None else f"{hit['stock']}",
-            f"{hit['score']:.3f}",
+            # Reciprocal ranks are small: the best of both searches has 1/61.
+            f"{hit['score']:.4f}",
         )
     return table
 
@@ -86,8 +87,7 @@ def amount(price: object) -> str:
 def timings(answer: Answer) -> str:
     """Release, way and milliseconds of an answer, in one line."""
     took = answer["timings_ms"]
-    text = (
-        f"release {answer['release']}, {answer['path']}, {took['total']:.1f} ms "
-        f"(embed {took['embed']:.1f}, vector {took['vector']:.1f}, join {took['join']:.1f})"
-    )
+    steps = (("embed", "embed"), ("vector", "vector"), ("words", "keyword"), ("join", "join"))
+    told = ", ".join(f"{what} {took[key]:.1f}" for what, key in steps if key in took)
+    text = f"release {answer['release']}, {answer['path']}, {took['total']:.1f} ms ({told})"
     return f"{text}, degraded: {', '.join(answer['degraded'])}" if answer.get("degraded") else text

@@ -83,7 +83,7 @@ def further(cluster: Cluster) -> str:
         shell_function(cluster),
         f"k -n {SEARCH_NAMESPACE} get ssi -w                       # changes of the index as they happen",
         f"k -n {SEARCH_NAMESPACE} describe ssi {INDEX}             # its whole status and its events",
-        f"k -n {SEARCH_NAMESPACE} get deploy,hpa,pdb,job,cronjob,svc,cm,netpol -l semanticsearch.io/index={INDEX}",
+        f"k -n {SEARCH_NAMESPACE} get deploy,hpa,pdb,job,cronjob,svc,ing,cm,netpol -l semanticsearch.io/index={INDEX}",
         f"k -n {SYSTEM_NAMESPACE} logs deploy/{OPERATOR} --tail=20",
         *_query_lines(cluster),
         "make demo         # again: warm, and it changes nothing that is up to date",
@@ -96,8 +96,13 @@ def _query_lines(cluster: Cluster) -> list[str]:
     query = shlex.quote(f"q={QUERIES[0]}")
     gateway = get(cluster, "service", GATEWAY, SEARCH_NAMESPACE)
     if cluster.host_reaches_pods and gateway:
-        return [f"curl -sG --data-urlencode {query} http://{gateway['spec']['clusterIP']}/search"]
+        base = f"http://{gateway['spec']['clusterIP']}"
+        return [
+            f"curl -sG --data-urlencode {query} {base}/search",
+            f"# the search page, in a browser: {base}/",
+        ]
     return [
         f"k -n {SEARCH_NAMESPACE} port-forward svc/{GATEWAY} 8080:80 &",
         f"curl -sG --data-urlencode {query} http://127.0.0.1:8080/search",
+        "# the search page, in a browser: http://127.0.0.1:8080/",
     ]

@@ -81,10 +81,10 @@ def _product(draw: Draw, wheel: Sequence[ProductType], number: str) -> Product:
     audience = kind.told.get(name) or _pick(draw, kind.audiences)
     intents = _some(draw, kind.intents, 2)
     features, attributes = _features_and_attributes(draw, kind, name)
-    fits_brand, fit = _fit(draw, kind, brand)
+    fits_brand, fits_model, fit = _fit(draw, kind, brand)
     phrases = _phrases(draw, audience, intents, price_band)
 
-    title = _title(draw, kind, brand, name, fit, features, attributes, phrases)
+    title, model = _title(draw, kind, brand, name, fit, features, attributes, phrases)
     typo_title = _with_typo(draw, title) if draw() < _TYPO_SHARE else title
     full_width = draw() < _FULL_WIDTH_SHARE
     shown_title = typo_title.translate(_FULL_WIDTH) if full_width else typo_title
@@ -121,6 +121,9 @@ def _product(draw: Draw, wheel: Sequence[ProductType], number: str) -> Product:
             intents=intents,
             meanings=frozenset(meanings),
             fits_brand=fits_brand,
+            fits_model=fits_model,
+            model=model,
+            features=features,
             synonyms=synonyms,
             typo=typo_title != title,
             full_width=full_width,
@@ -152,13 +155,13 @@ def _features_and_attributes(draw: Draw, kind: ProductType, name: str) -> tuple[
     return tuple(features), drawn | stated
 
 
-def _fit(draw: Draw, kind: ProductType, brand: str) -> tuple[str, str]:
-    """The brand of phone that an accessory fits, and the words for it; a maker's own fits its own."""
+def _fit(draw: Draw, kind: ProductType, brand: str) -> tuple[str, str, str]:
+    """The brand of phone that an accessory fits, the phone, and the words for it; a maker's own fits its own."""
     if not kind.fits:
-        return "", ""
+        return "", "", ""
     fits_brand = brand if brand in kind.fits else _pick(draw, tuple(kind.fits))
     phone = _pick(draw, kind.fits[fits_brand])
-    return fits_brand, phone if brand == fits_brand else _pick(draw, wording().fit_words) + phone
+    return fits_brand, phone, phone if brand == fits_brand else _pick(draw, wording().fit_words) + phone
 
 
 def _intent_words(audience: str, intent: str) -> Words:
@@ -184,7 +187,8 @@ def _title(
     features: Words,
     attributes: Mapping[str, str],
     phrases: _Phrases,
-) -> str:
+) -> tuple[str, str]:
+    """The title, and the model that it names."""
     shown_brand = _pick(draw, wording().brand_aliases.get(brand, (brand,)))
     models = kind.models.get(brand)
     if models and draw() < _MODEL_SHARE:
@@ -200,7 +204,7 @@ def _title(
     opening = _pick(draw, wording().openings) if draw() < _OPENING_SHARE else ""
     # a set of the words said so far: sellers repeat themselves, but not word for word
     said = dict.fromkeys(word for word in (shown_brand, model, fit, name, *features, detail, *praise) if word)
-    return opening + (" " if draw() < 0.8 else "").join(said)
+    return opening + (" " if draw() < 0.8 else "").join(said), model
 
 
 def _code(draw: Draw) -> str:

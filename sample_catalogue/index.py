@@ -8,6 +8,7 @@ from typing import Any
 from elasticsearch import Elasticsearch
 from elasticsearch.helpers import streaming_bulk
 
+from sample_catalogue.analyzers import chain, has_chain, text_field
 from sample_catalogue.changes import BadDocument, Change
 from sample_catalogue.generate import DEFAULT_COUNT, DEFAULT_SEED, generate
 from sample_catalogue.product import Product
@@ -19,24 +20,32 @@ Action = dict[str, object]
 """One line of a bulk request, as elasticsearch.helpers takes it."""
 
 _CHUNK = 1000
-_KEYWORD = {"type": "keyword", "ignore_above": 256}
+_KEYWORD: dict[str, Any] = {"type": "keyword", "ignore_above": 256}
 
 
 def index_definition(analyzer: str = "smartcn", shards: int = 1) -> dict[str, Any]:
     """Settings and mappings of a product index, for `indices.create(index=..., **index_definition())`.
 
-    `analyzer` must exist on the server; "standard" always does. Fields that aren't named stay in the source
-    but aren't indexed; a malformed price, stock or date doesn't keep a document out.
+    `analyzer` is "smartcn" or "ik" for the chain of `analyzers`, with `brand.folded` and `title.models`, or the name of
+    an analyzer that the server has; "standard" always is one. Fields that aren't named stay in the source but aren't
+    indexed; a malformed price, stock or date doesn't keep a document out.
     """
-    text = {"type": "text", "analyzer": analyzer}
+    settings: dict[str, Any] = {"number_of_shards": shards, "number_of_replicas": 0}
+    text: dict[str, Any] = {"type": "text", "analyzer": analyzer}
+    brand: dict[str, Any] = _KEYWORD
+    if has_chain(analyzer):
+        settings["analysis"] = chain(analyzer)
+        text = text_field()
+        # The field itself keeps the brand as it is written, for facets and exact filters.
+        brand = _KEYWORD | {"fields": {"folded": _KEYWORD | {"normalizer": "folded"}}}
     return {
-        "settings": {"number_of_shards": shards, "number_of_replicas": 0},
+        "settings": settings,
         "mappings": {
             "dynamic": False,
             "properties": {
                 "sku": _KEYWORD,
                 "title": text,
-                "brand": _KEYWORD,
+                "brand": brand,
                 "category": _KEYWORD,
                 "category_path": _KEYWORD,
                 "price": {"type": "double", "ignore_malformed": True},

@@ -22,7 +22,9 @@ class Labels:
 
     `department` is the first step of the category path (数码). `meanings` tells words apart that are
     spelt alike: 小米:品牌 (the maker of phones) and 小米:粮食 (millet). `fits_brand` is the brand of phone
-    that an accessory fits, "" if none. `synonyms` maps each class of words to the word that this product's
+    that an accessory fits, "" if none, `fits_model` the phone that its title names (iPhone 15). `model` is the
+    maker's name or number of the product in the title, "" if there is none, and `features` are what it can do.
+    `synonyms` maps each class of words to the word that this product's
     title used for it, such as 便宜 -> 性价比之王. `typo` and `full_width` say that the title has one slip,
     or full-width ASCII.
     """
@@ -34,6 +36,9 @@ class Labels:
     intents: tuple[str, ...]
     meanings: frozenset[str]
     fits_brand: str
+    fits_model: str
+    model: str
+    features: tuple[str, ...]
     synonyms: dict[str, str]
     typo: bool
     full_width: bool

@@ -42,13 +42,18 @@ CHILD_KINDS = (
     Kind("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers"),
     Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets"),
     Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"),
+    Kind("networking.k8s.io/v1", "Ingress", "ingresses"),
 )
+HTTP_ROUTE = Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes")
+OPTIONAL_KINDS = (HTTP_ROUTE,)
+"""Children of kinds that not every cluster serves: listed where they can be, looked at where they are asked for, never
+watched, for a watch of what is not served fails for ever."""
 POD = Kind("v1", "Pod", "pods")
 NODE = Kind("v1", "Node", "nodes")
 SECRET = Kind("v1", "Secret", "secrets")
 EVENT = Kind("v1", "Event", "events")
 LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
-_BY_NAME = {kind.kind: kind for kind in (INDEX, *CHILD_KINDS, POD, SECRET, EVENT, LEASE)}
+_BY_NAME = {kind.kind: kind for kind in (INDEX, *CHILD_KINDS, *OPTIONAL_KINDS, POD, SECRET, EVENT, LEASE)}
 
 
 class KubernetesApi:
@@ -63,6 +68,14 @@ class KubernetesApi:
             return await self._request("get", kind.path(namespace, name))
         except NotFoundError:
             return None
+
+    async def serves(self, kind: Kind) -> bool:
+        """Whether the API server knows the kind in that version."""
+        try:
+            known = await self._request("get", f"/apis/{kind.api_version}")
+        except NotFoundError:
+            return False
+        return any(resource["name"] == kind.plural for resource in known.get("resources") or ())
 
     async def list(
         self, kind: Kind, *, label_selector: str = "", field_selector: str = "", namespace: str = ""

@@ -15,6 +15,7 @@ from search_operator.api.values import duration_of
 from search_operator.decide.plan import Installation, plan
 from search_operator.decide.refreshing import SETTLES_FOR
 from search_operator.decide.rollout import Rollout, rollout
+from search_operator.decide.searching import policy_awaited
 from search_operator.decide.status import status, unreadable_status
 from search_operator.decide.steps import MILVUS_STEPS, Outcome, Plan, ReleaseFinalizer
 from search_operator.observe.cache import Cache, IndexKey
@@ -103,7 +104,7 @@ class Reconciler:
         now = rollout(observation)
         if now.announced or now.retiring:
             return WHILE_SWITCHING_SECONDS
-        if running or now.candidate or now.active is None:
+        if running or now.candidate or now.active is None or policy_awaited(observation):
             return WHILE_WORKING_SECONDS
         return min(self.resync_seconds, _until_next(observation, now))
 

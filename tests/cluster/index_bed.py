@@ -211,7 +211,7 @@ class Bed:
         """All objects that the index controls, by the cluster's own owner references."""
         kinds = (
             "deployments,services,configmaps,serviceaccounts,networkpolicies,"
-            "horizontalpodautoscalers,poddisruptionbudgets,jobs,cronjobs"
+            "horizontalpodautoscalers,poddisruptionbudgets,jobs,cronjobs,ingresses"
         )
         found = json.loads(self.k("get", kinds, "-l", f"semanticsearch.io/index={name}", "-o", "json"))
         return list(found["items"])

@@ -1,8 +1,9 @@
 """Resources that the API server must refuse: what is wrong, where the error points, and what it must say."""
 
-from dataclasses import dataclass, field
 from typing import Any
 
+from tests.cluster.invalid_row import Invalid
+from tests.cluster.invalid_search import INVALID_SEARCH
 from tests.cluster.resource_base import DIGEST, at
 
 ENCODER = "spec.encoder"
@@ -11,16 +12,6 @@ ELASTIC = "spec.catalogue.elasticsearch"
 WEIGHTS = f"{ENCODER}.weights"
 SCALING = f"{ENCODER}.autoscaling"
 NOT_SERVED = "is not served by this version"
-
-
-@dataclass(frozen=True)
-class Invalid:
-    """One row: `change` is a merge patch on the valid base; the error names `path` and says `says`."""
-
-    id: str
-    change: dict[str, Any] = field(hash=False)
-    path: str
-    says: str
 
 
 def _wrong(id: str, path: str, value: Any, says: str, error_at: str | None = None) -> Invalid:
@@ -351,17 +342,6 @@ POLICY = (
     _wrong("paused-in-words", "spec.paused", "yes", "must be of type boolean"),
 )
 UNSERVED = (
-    _wrong("hybrid", "spec.search.hybrid", {}, NOT_SERVED),
-    _wrong("synonyms", "spec.search.synonyms", ["便宜, 实惠, 性价比高"], NOT_SERVED),
-    _wrong("breaker", "spec.search.breaker", {"latency": "150ms"}, NOT_SERVED),
-    _wrong("reranker", "spec.search.reranker", {"enabled": True}, NOT_SERVED, "spec.search.reranker.enabled"),
-    _wrong(
-        "experiment",
-        "spec.search.experiment",
-        {"enabled": True},
-        NOT_SERVED,
-        "spec.search.experiment.enabled",
-    ),
     _wrong("backup", "spec.backup", {"destination": "s3://backups/products"}, NOT_SERVED),
     _wrong("backup-not-s3", "spec.backup", {"destination": "/var/backups"}, "s3://bucket/prefix"),
     _wrong("keda", f"{SCALING}.mode", "keda", NOT_SERVED),
@@ -382,6 +362,7 @@ UNSERVED = (
 )
 
 INVALID: tuple[Invalid, ...] = (
+    *INVALID_SEARCH,
     *NAME,
     *REQUIRED,
     *MODEL,

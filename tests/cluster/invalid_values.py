@@ -3,19 +3,23 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from tests.cluster.invalid_resources import Invalid
+from tests.cluster.invalid_row import Invalid
 from tests.cluster.resource_base import Json, at, changed
 
 _MILVUS = "spec.vectorStore.milvus"
 _ELASTIC = "spec.catalogue.elasticsearch"
 _GATES = "spec.rollout.gates"
+_ENTRY = "spec.search.entry"
 
 _BACKUP = at("spec.backup.destination", "s3://backups/products")
 _PREWARM = "spec.encoder.autoscaling.prewarm"
 _WINDOW: Json = {"name": "double-11", "start": "0 18 10 11 *", "duration": "32h", "replicas": 12}
 
 # What must stand beside a field so that nothing else is amiss.
-_BESIDE: dict[str, Json] = {"spec.backup": _BACKUP}
+_BESIDE: dict[str, Json] = {
+    "spec.backup": _BACKUP,
+    f"{_ENTRY}.ingress": at(f"{_ENTRY}.ingress.host", "search.example.com"),
+}
 
 RATIOS = (
     f"{_GATES}.minRecallAtK",
@@ -24,6 +28,7 @@ RATIOS = (
     "spec.search.hybrid.semanticWeight",
     "spec.search.hybrid.keywordWeight",
     "spec.search.reranker.maxShare",
+    "spec.search.reranker.cohortShare",
     "spec.search.experiment.semanticShare",
 )
 DURATIONS = (
@@ -32,6 +37,7 @@ DURATIONS = (
     "spec.rollout.watch",
     "spec.search.breaker.latency",
     "spec.search.breaker.window",
+    "spec.search.reranker.timeout",
     "spec.slo.p50",
     "spec.slo.p95",
     "spec.slo.p99",
@@ -50,12 +56,16 @@ OBJECT_NAMES = (
     f"{_ELASTIC}.credentialsSecretRef.name",
     f"{_ELASTIC}.caSecretRef.name",
     "spec.backup.credentialsSecretRef.name",
+    "spec.search.log.saltSecretRef.name",
+    "spec.search.reranker.weights.persistentVolumeClaim.claimName",
+    f"{_ENTRY}.ingress.tlsSecretName",
 )
 DOCUMENT_FIELDS = tuple(
     f"{_ELASTIC}.fields.{name}"
     for name in ("id", "title", "brand", "category", "price", "stock", "updatedAt")
 )
-RESOURCES = ("spec.encoder.resources", "spec.search.resources")
+RESOURCES = ("spec.encoder.resources", "spec.search.resources", "spec.search.reranker.resources")
+IMAGES = ("spec.search.reranker.image", "spec.search.reranker.weights.image")
 
 
 def _rows(kind: str, paths: Iterable[str], value: Any, says: str) -> Iterator[Invalid]:
@@ -106,6 +116,7 @@ INVALID_VALUES: tuple[Invalid, ...] = (
     *_rows("duration", DURATIONS, "1 day", "duration"),
     *_rows("amount", AMOUNTS, "5k", "decimal number"),
     *_rows("wide-amount", AMOUNTS, "５", "half width"),
+    *_rows("image", IMAGES, "re ranker:1", "image reference"),
     *_rows("object-name", OBJECT_NAMES, "other/secret", "in this namespace"),
     *_rows("document-field", DOCUMENT_FIELDS, "价格", "ASCII letters"),
     *_rows("cron", ["spec.backup.schedule"], "daily", "5 cron fields"),

@@ -13,7 +13,8 @@ from search_operator.api.crd import custom_resource_definition
 from search_operator.api.schema import VALIDATIONS
 from search_operator.api.transitions import IMMUTABLE
 
-from tests.cluster.invalid_resources import INVALID, Invalid
+from tests.cluster.invalid_resources import INVALID
+from tests.cluster.invalid_row import Invalid
 from tests.cluster.invalid_values import INVALID_VALUES
 from tests.cluster.resource_base import Json, at, changed, valid_index
 from tests.cluster.valid_resources import ACCEPTED, OTHER_VALUES, STILL_MUTABLE

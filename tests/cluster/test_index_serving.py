@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from typing import Any
 
@@ -39,6 +40,15 @@ def test_three_queries_are_answered_with_price_and_stock_from_the_catalogue(bed:
                 product = catalogue.get(index=CATALOGUE_PREFIX + served, id=hit["id"])["_source"]
                 assert (hit["price"], hit["stock"]) == (product["price"], product["stock"])
                 assert hit["title"] == product["title"]
+
+
+def test_the_image_has_the_whole_page(bed: Bed, served: str) -> None:
+    with bed.gateway(served) as gateway:
+        page = gateway.get("/").raise_for_status().text
+        parts = set(re.findall(r'(?:src|href)="(page/[^"]+)"', page))
+        assert {"page/page.js", "page/page.css"} <= parts
+        for part in parts:
+            gateway.get(f"/{part}").raise_for_status()
 
 
 def test_every_condition_is_told_and_the_resource_holds_nothing_of_the_framework(
@@ -208,6 +218,10 @@ MAY = [
     ("get", "secrets", NAMESPACE),
     ("create", "events", NAMESPACE),
     ("patch", "pods", NAMESPACE),
+    ("get", "ingresses.networking.k8s.io", NAMESPACE),
+    ("patch", "ingresses.networking.k8s.io", NAMESPACE),
+    ("get", "httproutes.gateway.networking.k8s.io", NAMESPACE),
+    ("create", "httproutes.gateway.networking.k8s.io", NAMESPACE),
     ("list", "nodes", NAMESPACE),
     ("update", "leases.coordination.k8s.io/semantic-search-operator", "semantic-search-system"),
 ]
@@ -228,6 +242,8 @@ MAY_NOT = [
     ("bind", "clusterroles.rbac.authorization.k8s.io", NAMESPACE),
     ("impersonate", "users", NAMESPACE),
     ("watch", "nodes", NAMESPACE),
+    ("patch", "gateways.gateway.networking.k8s.io", NAMESPACE),
+    ("create", "ingressclasses.networking.k8s.io", NAMESPACE),
     ("get", "nodes/proxy", NAMESPACE),
     ("patch", "nodes", NAMESPACE),
     ("patch", "namespaces", NAMESPACE),

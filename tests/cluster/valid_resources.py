@@ -87,7 +87,78 @@ ACCEPTED: dict[str, Json] = {
     "gates-empty": at("spec.rollout.gates", {}),
     "judged-by-default-drop": at("spec.rollout.gates.judgedQueries", {"configMapRef": {"name": "judged"}}),
     "reranker-off": at("spec.search.reranker", {"enabled": False}),
+    "reranker-baked-in": at(
+        "spec.search.reranker", {"enabled": True, "weights": {"bakedIn": {}, "sha256": DIGEST}}
+    ),
+    "reranker-on-claim": at(
+        "spec.search.reranker",
+        {
+            "enabled": True,
+            "weights": {"persistentVolumeClaim": {"claimName": "weights", "path": "/r"}, "sha256": DIGEST},
+            "devices": 0,
+            "candidates": 50,
+            "results": 50,
+        },
+    ),
+    "reranker-by-digest": at(
+        "spec.search.reranker", {"enabled": True, "weights": {"image": f"registry.example/r@sha256:{DIGEST}"}}
+    ),
+    # One encoder more than the minimum fleet, and not a cent less.
+    "cap-with-reranker": {
+        "spec": {
+            "cost": {"monthlyCap": "3325.68"},
+            "search": {"reranker": {"enabled": True, "weights": {"bakedIn": {}, "sha256": DIGEST}}},
+        }
+    },
     "experiment-off": at("spec.search.experiment", {"enabled": False}),
+    "experiment-by-default": at("spec.search.experiment", {"enabled": True}),
+    "experiment-of-two": at("spec.search.experiment", {"enabled": True, "semanticShare": "0.1"}),
+    "experiment-of-thirds": at(
+        "spec.search.experiment.arms",
+        [
+            {"mode": "fused", "share": "0.333333"},
+            {"mode": "semantic", "share": "0.333333"},
+            {"mode": "keyword", "share": "0.333334"},
+        ],
+    ),
+    "only-meaning": at("spec.search.hybrid", {"mode": "semantic", "keywordWeight": "0"}),
+    "synonyms": at(
+        "spec.search.synonyms",
+        [
+            "便宜, 实惠, 性价比高",
+            "type-c,usb c",
+            "耳麦 => 耳机",
+            "老人, 长辈 => 中老年, 银发族",
+            "买 1 送 1, 买一送一",
+        ],
+    ),
+    "synonyms-at-their-most": at("spec.search.synonyms", [f"x, {'长' * 509}"] * 256),
+    "breaker": at("spec.search.breaker", {"latency": "250ms", "window": "1m"}),
+    "log-in-elasticsearch": at(
+        "spec.search.log",
+        {"destination": "Elasticsearch", "index": "search-log", "saltSecretRef": {"name": "salt"}},
+    ),
+    "ingress": at("spec.search.entry.ingress", {"host": "search.example.com"}),
+    "ingress-with-all": at(
+        "spec.search.entry.ingress",
+        {
+            "host": "*.shop.example.com",
+            "className": "nginx",
+            "tlsSecretName": "shop-tls",
+            "annotations": {"cert-manager.io/cluster-issuer": "letsencrypt"},
+        },
+    ),
+    "route": at("spec.search.entry.httpRoute", {"parentRefs": [{"name": "front"}]}),
+    "route-with-all": at(
+        "spec.search.entry.httpRoute",
+        {
+            "hostnames": ["search.example.com", "xn--fiq228c.example.cn"],
+            "parentRefs": [
+                {"name": "front", "namespace": "gateways", "sectionName": "https"},
+                {"name": "front", "namespace": "gateways", "sectionName": "http"},
+            ],
+        },
+    ),
     "gateway-image": at("spec.search.image", "registry.example/semantic-search/plane:0.1.0"),
 }
 
@@ -139,6 +210,9 @@ STILL_MUTABLE: dict[str, Json] = {
     "secret": at("spec.vectorStore.milvus.credentialsSecretRef", {"name": "milvus"}),
     "cap": at("spec.cost.monthlyCap", "6000"),
     "paused": at("spec.paused", True),
+    "hybrid": at("spec.search.hybrid.semanticWeight", "0.7"),
+    "synonyms": at("spec.search.synonyms", ["便宜, 实惠"]),
+    "entry": at("spec.search.entry.ingress.host", "search.example.com"),
     "same-weights-from-another-registry": at(
         "spec.encoder.weights.image", f"mirror.example/e@sha256:{DIGEST}"
     ),

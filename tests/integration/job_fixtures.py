@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -14,7 +15,7 @@ from elasticsearch import Elasticsearch
 from pymilvus import MilvusClient
 from search_plane.jobs.rendering import Rendered, Renderer
 from search_plane.release.identity import EncoderIdentity
-from search_plane.release.record import CatalogueTarget, MilvusTarget, ReleaseSnapshot
+from search_plane.release.record import ROWS_WITH_FIELDS, CatalogueTarget, MilvusTarget, ReleaseSnapshot
 from search_plane.stores.catalogue import connect_blocking
 
 from sample_catalogue import index_definition, load
@@ -22,6 +23,8 @@ from tests.testbed.plane import EncoderServer, JobProcess, create_release_collec
 from tests.testbed.weights.folder import WeightsFolder
 
 PRODUCTS = 2000
+# What a row that no job wrote holds of its product.
+NO_PRODUCT = {"title": "", "brand": "", "category": "", "price": -1.0, "in_stock": False}
 SEED = 7
 
 
@@ -44,33 +47,48 @@ class Shop:
         return JobProcess(self.release, self.home, kind, settings)
 
     def held(self) -> dict[str, str]:
-        """Content hash by id of every row, read without the job's own code."""
-        rows = self.milvus.query(
-            self.release.milvus.collection,
-            filter='id != ""',
-            output_fields=["id", "content_hash"],
-            limit=16000,
-            consistency_level="Strong",
-            timeout=30,
-        )
-        return {row["id"]: row["content_hash"] for row in rows}
+        """Content hash by id of every row, read without the job's own code: the first 32 digits of its hash."""
+        return {row["id"]: row["content_hash"][:32] for row in self._rows("content_hash")}
 
     def vectors(self) -> dict[str, npt.NDArray[np.float32]]:
         """Vector by id of every row."""
-        rows = self.milvus.query(
+        return {row["id"]: np.asarray(row["dense"], dtype=np.float32) for row in self._rows("dense")}
+
+    def stored(self) -> dict[str, tuple[object, ...]]:
+        """Title, brand, category, price and whether in stock, by id of every row."""
+        fields = ("title", "brand", "category", "price", "in_stock")
+        return {row["id"]: tuple(row[field] for field in fields) for row in self._rows(*fields)}
+
+    def sold(self) -> dict[str, tuple[object, ...]]:
+        """The same as the catalogue has it now, of documents without a fault."""
+        answer = self.elasticsearch.search(index=self.index, size=10_000)
+        return {
+            hit["_id"]: (
+                *(hit["_source"][field] for field in ("title", "brand", "category", "price")),
+                hit["_source"]["stock"] > 0,
+            )
+            for hit in answer["hits"]["hits"]
+        }
+
+    def _rows(self, *fields: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.milvus.query(
             self.release.milvus.collection,
             filter='id != ""',
-            output_fields=["id", "dense"],
+            output_fields=["id", *fields],
             limit=16000,
             consistency_level="Strong",
-            timeout=30,
+            timeout=60,
         )
-        return {row["id"]: np.asarray(row["dense"], dtype=np.float32) for row in rows}
+        return found
 
-    def beside(self, *reuse: str, identity: EncoderIdentity | None = None) -> Shop:
+    def beside(
+        self, *reuse: str, identity: EncoderIdentity | None = None, row_schema: int = ROWS_WITH_FIELDS
+    ) -> Shop:
         """Another, empty release of the same catalogue, which may copy from the collections named."""
         name = f"{self.release.milvus.collection}_{uuid4().hex[:4]}"
-        record = sample_record(identity or self.release.encoder, "r-abcdef01", shards=1)
+        record = sample_record(
+            identity or self.release.encoder, "r-abcdef01", shards=1, row_schema=row_schema
+        )
         create_release_collection(self.milvus, record, name)
         self.collections.append(name)
         milvus = self.release.milvus.model_copy(update={"collection": name})
@@ -107,6 +125,7 @@ def make_shop(
         server: EncoderServer | None = None,
         filter_: str = "",
         identity: EncoderIdentity | None = None,
+        row_schema: int = ROWS_WITH_FIELDS,
     ) -> Shop:
         serving = server or encoder
         identity = identity or serving.identity
@@ -117,7 +136,7 @@ def make_shop(
         if products:
             load(elasticsearch, catalogue.index, products, SEED, analyzer="standard")
         milvus = MilvusClient(uri=milvus_uri, timeout=30)
-        record = sample_record(identity, "r-12345678")
+        record = sample_record(identity, "r-12345678", row_schema=row_schema)
         create_release_collection(milvus, record, name)
         release = ReleaseSnapshot(
             namespace="test",

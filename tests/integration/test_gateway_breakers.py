@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from search_plane.gateway.protection.circuit import LONGEST_PAUSE
+from search_plane.release.policy import SearchPolicy
 
 from tests.integration.gateway_bed import QUERIES, GatewayProcess
 from tests.integration.gateway_fixtures import Shop, shop
@@ -74,6 +75,7 @@ def wired(shop: Shop, tmp_path: Path) -> Iterator[Wired]:
             }
         )
         gateway = stack.enter_context(GatewayProcess(tmp_path, **NO_CACHES))
+        gateway.mount_policy(SearchPolicy().to_json())
         gateway.serve(snapshot)
         yield Wired(gateway, proxies)
 

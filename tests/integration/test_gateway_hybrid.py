@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from search_plane.gateway.catalogue_query import MARK_BEGINS, MARK_ENDS
 from search_plane.gateway.fusion import fuse_in_tiers
-from search_plane.release.policy import Fusion, SearchPolicy
+from search_plane.release.policy import ExperimentPolicy, Fusion
 
-from tests.integration.gateway_bed import QUERIES, GatewayProcess
+from tests.integration.gateway_bed import CALM, QUERIES, GatewayProcess
 from tests.integration.gateway_fixtures import PRODUCTS, Shop, shop
 from tests.testbed.plane import wait_until
 
@@ -35,8 +37,8 @@ def gateway(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ga
 
 
 def asked(gateway: GatewayProcess, q: str, k: int = 10, mode: str | None = "fused", **others: Any) -> Any:
-    """The answer, which must be one."""
-    return gateway.search(q, k, mode, **others).raise_for_status().json()
+    """The answer, which must be one, to the query as it is written: what is understood is asked elsewhere."""
+    return gateway.search(q, k, mode, **{"understand": "false", **others}).raise_for_status().json()
 
 
 def ids(answer: Any) -> list[str]:
@@ -46,7 +48,7 @@ def ids(answer: Any) -> list[str]:
 def test_without_a_mode_it_is_the_policys(shop: Shop, gateway: GatewayProcess) -> None:
     answer = asked(gateway, QUERIES[0], mode=None)
     assert (answer["mode"], answer["path"], answer["degraded"], answer["total"]) == ("fused", "fused", [], 10)
-    by_words = SearchPolicy(fusion=Fusion(mode="keyword"))
+    by_words = CALM.model_copy(update={"fusion": Fusion(mode="keyword")})
     gateway.mount_policy(by_words.to_json())
     try:
         wait_until("the policy to be taken", lambda: gateway.state().policy == by_words.revision())
@@ -60,8 +62,8 @@ def test_without_a_mode_it_is_the_policys(shop: Shop, gateway: GatewayProcess) -
         assert gateway.state().revision == shop.blue.snapshot.revision()
         assert "gateway_release_switches_total 1.0" in gateway.metrics()
     finally:
-        gateway.mount_policy(SearchPolicy().to_json())
-        wait_until("it to be taken back", lambda: gateway.state().policy == SearchPolicy().revision())
+        gateway.mount_policy(CALM.to_json())
+        wait_until("it to be taken back", lambda: gateway.state().policy == CALM.revision())
 
 
 def test_a_fused_answer_is_the_fusion_of_both_orders(gateway: GatewayProcess) -> None:
@@ -217,3 +219,54 @@ def test_a_queries_own_time_is_told(gateway: GatewayProcess) -> None:
     timings = asked(gateway, QUERIES[5], highlight="true", facets="true")["timings_ms"]
     assert all(timings[step] > 0 for step in ("embed", "vector", "keyword", "join", "total"))
     assert timings["total"] <= (time.monotonic() - started) * 1000
+
+
+def test_what_is_understood_is_told_and_looked_for(shop: Shop, gateway: GatewayProcess) -> None:
+    def learnt() -> bool:
+        return bool(asked(gateway, "小米 充电器", understand="true")["understood"]["brands"])
+
+    wait_until("the catalogue's words to be learnt", learnt, 60)
+    told = asked(gateway, "200元以下的充电器", understand="true")
+    assert told["understood"]["price_max"] == 200
+    assert told["hits"]
+    assert all(hit["price"] <= 200 for hit in told["hits"])
+    unwanted = asked(gateway, "手机壳 不要苹果", understand="true")
+    assert unwanted["understood"]["excluded"]
+    assert all("苹果" not in hit["title"] for hit in unwanted["hits"])
+    synonyms = CALM.model_copy(update={"synonyms": ("充电头, 充电器, 电源适配器",)})
+    gateway.mount_policy(synonyms.to_json())
+    try:
+        wait_until("the synonyms to be taken", lambda: gateway.state().policy == synonyms.revision())
+        (group,) = asked(gateway, "充电头", understand="true")["understood"]["alternatives"]
+        assert set(group) == {"充电头", "充电器", "电源适配器"}
+    finally:
+        gateway.mount_policy(CALM.to_json())
+        wait_until("them to be taken back", lambda: gateway.state().policy == CALM.revision())
+
+
+def test_searches_and_clicks_are_logged_by_arm(shop: Shop, tmp_path: Path) -> None:
+    arms = ExperimentPolicy(name="e", arms=(("keyword", 1.0),))
+    policy = CALM.model_copy(update={"experiment": arms})
+    with GatewayProcess(tmp_path, **PATIENT, search_log_destination="Stdout", search_log_salt="s") as gateway:
+        gateway.mount_policy(policy.to_json())
+        gateway.serve(shop.blue.snapshot)
+        wait_until("the policy to be taken", lambda: gateway.state().policy == policy.revision())
+        answer = gateway.search(QUERIES[0], 5, None, user="somebody").json()
+        assert (answer["arm"], answer["mode"], answer["path"]) == ("keyword", "keyword", "keyword")
+        first = answer["hits"][0]
+        clicked = {"search_id": answer["search_id"], "id": first["id"], "rank": 1}
+        assert httpx.post(f"{gateway.url}/click", json=clicked, timeout=5).status_code == 204
+        gateway.search(QUERIES[1], 5, "fused", user="somebody")
+
+        def events() -> list[dict[str, Any]]:
+            lines = gateway.log().splitlines()
+            return [json.loads(line) for line in lines if '"event_id"' in line]
+
+        wait_until("three events to be written", lambda: len(events()) == 3, 20)
+        shown, click, chosen = events()
+    assert (shown["event"], shown["arm"], shown["experiment"]) == ("exposure", "keyword", "e")
+    assert shown["hits"] == [hit["id"] for hit in answer["hits"]]
+    assert (click["event"], click["search_id"], click["id"]) == ("click", shown["search_id"], first["id"])
+    # The caller chose, the arm did not decide.
+    assert (chosen["mode"], chosen["arm"]) == ("fused", None)
+    assert "somebody" not in str((shown, click, chosen))

@@ -20,7 +20,7 @@ from search_plane.stores.catalogue import CatalogueConnection
 from search_plane.stores.milvus import MilvusConnection
 
 from sample_catalogue import apply_changes, mutate
-from tests.integration.job_fixtures import SEED, MakeShop, Shop, encoder, make_shop
+from tests.integration.job_fixtures import NO_PRODUCT, SEED, MakeShop, Shop, encoder, make_shop
 
 __all__ = ["encoder", "make_shop"]
 
@@ -42,7 +42,7 @@ def impostor(shop: Shop) -> Shop:
     other = shop.encoder.identity.model_copy(update={"revision": "another"})
     beside = shop.beside(identity=other)
     rows = [
-        {"id": row, "content_hash": content_hash, "dense": [0.5] * other.dimension}
+        {"id": row, "content_hash": content_hash, "dense": [0.5] * other.dimension} | NO_PRODUCT
         for row, content_hash in shop.wanted().items()
     ]
     beside.milvus.upsert(beside.release.milvus.collection, rows, timeout=30)
@@ -74,6 +74,25 @@ def test_the_same_encoders_vectors_are_copied_where_the_text_is_the_same(make_sh
     catch_up = candidate.job("catchup")
     assert catch_up.wait() == 0, catch_up.tail()
     assert (catch_up.report().reused, catch_up.report().embedded, catch_up.report().rows) == (0, 0, 1190)
+
+
+@pytest.mark.parametrize(("old", "new"), [(1, 2), (2, 1)])
+def test_vectors_are_copied_between_rows_with_fields_and_without(
+    make_shop: MakeShop, old: int, new: int
+) -> None:
+    shop = make_shop(products=300, row_schema=old)
+    job = shop.job()
+    assert job.wait() == 0, job.tail()
+    candidate = shop.beside(shop.release.milvus.collection, row_schema=new)
+    job = candidate.job()
+    assert job.wait() == 0, job.tail()
+    report = job.report()
+    assert (report.rows, report.reused, report.embedded, report.updated) == (300, 300, 0, 0)
+    assert candidate.held() == candidate.wanted()
+    vectors = shop.vectors()
+    assert all(np.array_equal(vectors[row], vector) for row, vector in candidate.vectors().items())
+    if new == 2:
+        assert candidate.stored() == candidate.sold()
 
 
 def test_another_encoders_vectors_are_never_copied(make_shop: MakeShop) -> None:

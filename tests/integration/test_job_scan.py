@@ -23,6 +23,7 @@ from search_plane.stores.milvus import MilvusConnection
 
 from sample_catalogue import apply_changes, generate, index_definition, load
 from sample_catalogue.changes import Change, ChangeKind
+from tests.integration.job_fixtures import NO_PRODUCT
 from tests.testbed.plane import create_release_collection, free_port, sample_record
 from tests.testbed.weights.folder import WeightsFolder
 
@@ -189,7 +190,8 @@ def test_a_digest_covers_sealed_growing_and_deleted_rows(
     def write(part: list[str]) -> None:
         for start in range(0, len(part), 3000):
             data = [
-                {"id": row, "content_hash": rows[row], "dense": vector} for row in part[start : start + 3000]
+                {"id": row, "content_hash": rows[row], "dense": vector} | NO_PRODUCT
+                for row in part[start : start + 3000]
             ]
             client.upsert(target.collection, data, timeout=60)
 

@@ -6,6 +6,7 @@ import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 from search_plane.jobs.collection import ReleaseCollection
 from search_plane.jobs.embedding import EncoderClient
@@ -17,7 +18,7 @@ from search_plane.stores.catalogue import CatalogueConnection
 from search_plane.stores.milvus import MilvusConnection
 
 from sample_catalogue import apply_changes, bad_documents, generate, mutate
-from tests.integration.job_fixtures import PRODUCTS, SEED, MakeShop, encoder, make_shop
+from tests.integration.job_fixtures import NO_PRODUCT, PRODUCTS, SEED, MakeShop, encoder, make_shop
 from tests.testbed.plane import EncoderServer, wait_until
 from tests.testbed.weights.folder import WeightsFolder
 
@@ -41,6 +42,8 @@ def test_a_build_then_a_run_with_nothing_to_do_then_changes(make_shop: MakeShop)
     assert shop.encoder.texts_embedded() - before == PRODUCTS
     assert shop.held() == shop.wanted()
 
+    assert shop.stored() == shop.sold()
+
     again = shop.job("refresh")
     assert again.wait() == 0, again.tail()
     report = again.report()
@@ -49,6 +52,7 @@ def test_a_build_then_a_run_with_nothing_to_do_then_changes(make_shop: MakeShop)
 
     changes = list(mutate(SEED, PRODUCTS, at=NOW, repriced=40, retitled=30, deleted=20, added=10))
     apply_changes(shop.elasticsearch, shop.index, changes)
+    sold = shop.sold()
     taken = [bad for bad in bad_documents(SEED) if bad.accepted]
     apply_changes(shop.elasticsearch, shop.index, taken)
     refresh = shop.job("refresh")
@@ -63,6 +67,52 @@ def test_a_build_then_a_run_with_nothing_to_do_then_changes(make_shop: MakeShop)
     assert {bad.id for bad in report.bad} == left_out
     assert all(bad.reason for bad in report.bad)
     assert report.embedded == 30 + 10 + len(taken) - len(left_out)
+    assert (report.updated, report.reused) == (40, 0)
+    stored = shop.stored()
+    assert {row: stored[row] for row in sold} == sold
+    assert stored["BAD-018-word-price"][3:] == (-1.0, True)
+    assert stored["BAD-021-word-stock"][4] is False
+
+
+def test_a_changed_price_is_written_with_the_vector_that_is_there(make_shop: MakeShop) -> None:
+    shop = make_shop()
+    first = shop.job()
+    assert first.wait() == 0, first.tail()
+    vectors, before = shop.vectors(), shop.encoder.texts_embedded()
+    everyone = list(mutate(SEED, PRODUCTS, at=NOW, repriced=PRODUCTS))
+    apply_changes(shop.elasticsearch, shop.index, everyone)
+    assert shop.stored() != shop.sold()
+
+    refresh = shop.job("refresh")
+    assert refresh.wait() == 0, refresh.tail()
+    report = refresh.report()
+    assert (report.updated, report.embedded, report.unchanged, report.deleted) == (PRODUCTS, 0, 0, 0)
+    assert (report.id_sets_equal, report.rows) == (True, PRODUCTS)
+    # Prices that never rest don't make it scan twice.
+    assert "after 1 rounds" in report.message, refresh.log.read_text()
+    assert shop.encoder.texts_embedded() == before
+    assert shop.stored() == shop.sold()
+    after = shop.vectors()
+    assert all(np.array_equal(vector, after[row]) for row, vector in vectors.items())
+
+    again = shop.job("refresh")
+    assert again.wait() == 0, again.tail()
+    assert (again.report().updated, again.report().unchanged) == (0, PRODUCTS)
+
+
+def test_a_release_made_before_is_kept_without_fields(make_shop: MakeShop) -> None:
+    shop = make_shop(products=300, row_schema=1)
+    job = shop.job()
+    assert job.wait() == 0, job.tail()
+    assert shop.held() == shop.wanted()
+    described = shop.milvus.describe_collection(shop.release.milvus.collection)
+    assert {field["name"] for field in described["fields"]} == {"id", "dense", "content_hash"}
+    apply_changes(shop.elasticsearch, shop.index, mutate(SEED, 300, at=NOW, repriced=20, retitled=10))
+    refresh = shop.job("refresh")
+    assert refresh.wait() == 0, refresh.tail()
+    assert (refresh.report().updated, refresh.report().embedded) == (0, 10)
+    assert refresh.report().unchanged == 290
+    assert shop.held() == shop.wanted()
 
 
 def test_a_document_that_turns_bad_or_leaves_the_filter_leaves_the_collection(make_shop: MakeShop) -> None:
@@ -89,7 +139,7 @@ def test_rows_that_nobody_knows_are_deleted(make_shop: MakeShop) -> None:
     shop = make_shop(products=100)
     strange = ["ghost", "引号\"'\\ and {braces}", "%", "a" * 128]
     rows = [
-        {"id": row, "content_hash": "0" * 32, "dense": [0.5] * shop.encoder.identity.dimension}
+        {"id": row, "content_hash": "0" * 32, "dense": [0.5] * shop.encoder.identity.dimension} | NO_PRODUCT
         for row in strange
     ]
     shop.milvus.upsert(shop.release.milvus.collection, rows, timeout=30)
@@ -148,7 +198,7 @@ def test_another_encoder_than_the_releases_is_fatal(make_shop: MakeShop, encoder
 def test_an_empty_catalogue_is_said_and_deletes_nothing(make_shop: MakeShop) -> None:
     shop = make_shop(products=0)
     row = {"id": "kept", "content_hash": "0" * 32, "dense": [0.5] * shop.encoder.identity.dimension}
-    shop.milvus.upsert(shop.release.milvus.collection, [row], timeout=30)
+    shop.milvus.upsert(shop.release.milvus.collection, [row | NO_PRODUCT], timeout=30)
     job = shop.job()
     assert job.wait() == 3
     assert (job.report().result, job.report().reason) == ("Failed", "EmptyCatalogue")

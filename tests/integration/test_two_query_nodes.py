@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.gateway_bed import GatewayProcess
+from tests.integration.pool_load import LIMIT, PoolLoad
 from tests.integration.steady_load import Judge, SteadyLoad, Verdict
 from tests.integration.two_node_bed import TwoNodeShop, outage, two_node_shop
 from tests.testbed.plane import wait_until
@@ -75,7 +76,9 @@ def test_a_killed_node_fails_no_search_and_its_return_passes_on_no_wrong_answer(
     """At the gateway's own deadline for Milvus, whether Milvus gave it up or it is back at once, as a restarted pod is."""
     with GatewayProcess(tmp_path, **PATIENT) as gateway:
         gateway.serve(shop.blue.snapshot)
-        with SteadyLoad(gateway.url) as load:
+        with SteadyLoad(gateway.url) as load, PoolLoad(shop.blue) as pools:
+            # They have learned what to expect before anything happens.
+            pools.await_verdicts(10)
             steps = outage(load, milvus, shop, node, given_up=given_up)
     judge = Judge(shop.blue)
     found = judge.count(load.replies)
@@ -85,3 +88,6 @@ def test_a_killed_node_fails_no_search_and_its_return_passes_on_no_wrong_answer(
     good: tuple[Verdict, ...] = ("whole", "marked", "words")
     assert set(found) <= set(good), judge.tell(load.replies, *good)
     assert found["whole"] > len(load.replies) / 4
+    print(f"pools of {LIMIT}: {dict(pools.verdicts)}, {dict(pools.extras)}")
+    assert pools.verdicts["short"] == pools.verdicts["wrong"] == 0
+    assert pools.verdicts["whole"] > pools.verdicts.total() / 4

@@ -26,6 +26,7 @@ from search_operator.observe.milvus import look_at_milvus
 from search_operator.observe.observation import CollectionView, JobView
 from search_plane.release.embedding_wire import FINGERPRINT_HEADER
 from search_plane.release.record import (
+    ROWS_WITH_FIELDS,
     CatalogueTarget,
     HnswIndex,
     MilvusTarget,
@@ -34,6 +35,7 @@ from search_plane.release.record import (
     collection_name,
 )
 from search_plane.release.report import JobReport
+from search_plane.release.stored import STORED_FIELDS
 
 from tests.testbed.plane import REPOSITORY, EncoderServer, JobProcess, create_release_collection, wait_until
 
@@ -70,6 +72,7 @@ class Bed:
             encoder=identity,
             hnsw=HnswIndex(m=m, ef_construction=ef_construction),
             shards=1,
+            row_schema=ROWS_WITH_FIELDS,
         )
         name = collection_name("test", self.name, release)
         create_release_collection(self.milvus, record, name)
@@ -101,7 +104,7 @@ class Bed:
         found = self.milvus.query(
             release.milvus.collection,
             filter='id != ""',
-            output_fields=["id", "content_hash", "dense"],
+            output_fields=["id", "content_hash", "dense", *STORED_FIELDS],
             limit=16000,
             consistency_level="Strong",
             timeout=60,

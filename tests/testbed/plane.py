@@ -14,18 +14,16 @@ from typing import Any
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
-from pymilvus import DataType, MilvusClient
 from search_plane.release.identity import EncoderIdentity
 from search_plane.release.record import (
-    HASH_FIELD,
-    ID_FIELD,
-    MAX_ID_LENGTH,
+    ROWS_WITH_FIELDS,
     VECTOR_FIELD,
     HnswIndex,
     ReleaseRecord,
     ReleaseSnapshot,
 )
 from search_plane.release.report import JobProgress, JobReport
+from search_plane.stores.schema import collection_schema
 
 from tests.testbed.cluster.cache import TestbedError
 from tests.testbed.stores.server_process import ServerProcess
@@ -209,11 +207,9 @@ def create_release_collection(
     client: Any, record: ReleaseRecord, collection: str, *, replicas: int = 1, seconds: float = 60.0
 ) -> None:
     """A release's collection as the operator makes it: created, indexed, loaded once. `seconds` per call."""
-    schema = MilvusClient.create_schema(auto_id=False, description=record.to_description())
-    schema.add_field(ID_FIELD, DataType.VARCHAR, is_primary=True, max_length=MAX_ID_LENGTH)
-    schema.add_field(VECTOR_FIELD, DataType.FLOAT_VECTOR, dim=record.encoder.dimension)
-    schema.add_field(HASH_FIELD, DataType.VARCHAR, max_length=64)
-    client.create_collection(collection, schema=schema, num_shards=record.shards, timeout=seconds)
+    client.create_collection(
+        collection, schema=collection_schema(record), num_shards=record.shards, timeout=seconds
+    )
     index = client.prepare_index_params()
     index.add_index(
         VECTOR_FIELD,
@@ -225,7 +221,9 @@ def create_release_collection(
     client.load_collection(collection, replica_number=replicas, timeout=seconds)
 
 
-def sample_record(identity: EncoderIdentity, release: str, *, shards: int = 2) -> ReleaseRecord:
+def sample_record(
+    identity: EncoderIdentity, release: str, *, shards: int = 2, row_schema: int = ROWS_WITH_FIELDS
+) -> ReleaseRecord:
     """A record of a release in namespace `test`; a small graph, for recall is not what these tests ask."""
     return ReleaseRecord(
         namespace="test",
@@ -234,4 +232,5 @@ def sample_record(identity: EncoderIdentity, release: str, *, shards: int = 2) -
         encoder=identity,
         hnsw=HnswIndex(m=16, ef_construction=64),
         shards=shards,
+        row_schema=row_schema,
     )

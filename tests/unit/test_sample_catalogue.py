@@ -9,7 +9,7 @@ from itertools import islice
 
 import pytest
 
-from sample_catalogue import DEFAULT_COUNT, JUDGED_QUERIES, JudgedQuery, PriceBand, Product, generate
+from sample_catalogue import DEFAULT_COUNT, JUDGED_QUERIES, PriceBand, Product, generate
 from sample_catalogue.generate import MAX_PRODUCTS, sku
 from sample_catalogue.words import ProductType, VocabularyError, _product_type, product_types
 
@@ -160,12 +160,6 @@ def test_words_for_a_price_agree_with_the_price(many: list[Product]) -> None:
     assert min(counted[synonym_class] for synonym_class in classes) > 1000
 
 
-@pytest.mark.parametrize("query", JUDGED_QUERIES, ids=lambda query: query.text)
-def test_every_judged_query_has_answers_and_non_answers(many: list[Product], query: JudgedQuery) -> None:
-    grades = Counter(query.grade(product) for product in many[:10_000])
-    assert all(grades[grade] >= 10 for grade in (0, 1, 2)), grades
-
-
 @pytest.mark.parametrize("text", ["便宜的蓝牙耳机", "适合送老人的保健品", "小米手机充电器"])
 def test_the_use_case_s_queries_have_ten_answers_in_the_default_shop(shop: list[Product], text: str) -> None:
     [query] = [query for query in JUDGED_QUERIES if query.text == text]
@@ -224,6 +218,15 @@ def test_a_feature_agrees_with_the_attributes(many: list[Product]) -> None:
     shown = [p for p in many if p.labels.product_type == "手机充电器" and "67W快充" in p.description]
     assert shown
     assert {product.attributes["功率"] for product in shown} == {"67W"}
+
+
+def test_a_phone_a_model_and_features_are_labelled_as_the_title_says_them(many: list[Product]) -> None:
+    plain = [product for product in many if not (product.labels.typo or product.labels.full_width)]
+    assert all(product.labels.model in product.title for product in plain)
+    assert all(product.labels.fits_model in product.title for product in plain)
+    assert all(feature in product.description for product in plain for feature in product.labels.features)
+    assert sum(product.labels.model == "小米14" for product in plain) > 20
+    assert sum(product.labels.fits_model == "iPhone 15" for product in plain) > 200
 
 
 def test_a_few_titles_have_slips_or_full_width_text(many: list[Product]) -> None:

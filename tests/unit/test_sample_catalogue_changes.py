@@ -112,7 +112,23 @@ def test_the_index_has_the_analyzer_asked_for_and_no_replicas() -> None:
         == "keyword"
     )
     assert properties["price"]["type"] == "double"
-    assert index_definition()["mappings"]["properties"]["title"]["analyzer"] == "smartcn"
+
+
+def test_the_chain_folds_and_keeps_models_whole() -> None:
+    definition = index_definition()
+    analysis = definition["settings"]["analysis"]
+    assert analysis["analyzer"]["chinese"]["tokenizer"] == "smartcn_tokenizer"
+    assert (
+        index_definition("ik")["settings"]["analysis"]["analyzer"]["chinese_query"]["tokenizer"] == "ik_smart"
+    )
+    properties = definition["mappings"]["properties"]
+    assert properties["title"]["analyzer"] == "chinese"
+    assert properties["title"]["fields"]["models"]["analyzer"] == "models"
+    assert properties["brand"]["fields"]["folded"]["normalizer"] == "folded"
+    rules = analysis["char_filter"]["folding"]["mappings"]
+    for written, folded in (("Ａ", "A"), ("　", " "), ("優", "优"), ("機", "机")):
+        assert f"\\u{ord(written):04x}=>\\u{ord(folded):04x}" in rules
+    assert len(rules) == len({rule.split("=>")[0] for rule in rules})
 
 
 def test_the_index_names_every_field_of_a_document() -> None:

@@ -2,29 +2,27 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeVar
 
 import orjson
 from fastapi import FastAPI, Request, Response
-from starlette.requests import ClientDisconnect
 
 from search_plane.encoder import openai_api, openapi
-from search_plane.encoder.batching import Job
 from search_plane.encoder.direct import Direct, Work
-from search_plane.encoder.embed_request import EmbedRequest, Refused, invalid, parse_embed, too_large
-from search_plane.encoder.http_answers import EXPECTED, ClientGone, ErrorBody, as_json, refusal_of, tei_error
+from search_plane.encoder.embed_request import EmbedRequest, Refused, parse_embed
+from search_plane.encoder.http_answers import EXPECTED, ErrorBody, as_json, refusal_of, tei_error
 from search_plane.encoder.metrics import BatchMetrics, Metrics
+from search_plane.encoder.reading import body_of, seconds_to_wait, unless_gone
 from search_plane.encoder.service import Embedded, EncoderService, Loaded
-from search_plane.encoder.settings import MAX_BODY_BYTES, MAX_CLIENT_BATCH_SIZE, Settings
+from search_plane.encoder.settings import MAX_CLIENT_BATCH_SIZE, Settings
 from search_plane.encoder.tokenize_request import parse_tokenize, tokenize_answer
-from search_plane.release.embedding_wire import BINARY, FINGERPRINT_HEADER, TIMEOUT_HEADER, asked_for, packed
+from search_plane.release.embedding_wire import BINARY, FINGERPRINT_HEADER, asked_for, packed
 from search_plane.reranker.rerank_request import parse_rerank, rerank_answer
 from search_plane.tracing import TELEMETRY, Traced
 
-T = TypeVar("T")
 R = TypeVar("R", bound=EmbedRequest)
 
 
@@ -106,7 +104,7 @@ def create_app(settings: Settings, loaded: Loaded, metrics: Metrics | None = Non
         """The tokens of the texts."""
         service: EncoderService = app.state.service
         _check_fingerprint(service, request)
-        tokens = await service.tokenize(parse_tokenize(await _body(request)))
+        tokens = await service.tokenize(parse_tokenize(await body_of(request)))
         # So many small objects take long enough to hold up queries.
         return await asyncio.to_thread(lambda: answer(tokenize_answer(tokens)))
 
@@ -115,10 +113,10 @@ def create_app(settings: Settings, loaded: Loaded, metrics: Metrics | None = Non
         reranker = app.state.service.reranker
         if reranker is None:
             raise Refused(424, "no re-ranker is served here", "backend")
-        within = _within(request)
+        within = seconds_to_wait(request)
         reranker.check_room(within)
-        asked = parse_rerank(await _body(request))
-        scored = await _unless_gone(
+        asked = parse_rerank(await body_of(request))
+        scored = await unless_gone(
             lambda on_disconnect: reranker.score(asked, within=within, on_disconnect=on_disconnect), request
         )
         return answer(rerank_answer(asked, scored.scores))
@@ -166,31 +164,12 @@ async def _embedded(
     service: EncoderService, request: Request, parse: Callable[[bytes], R]
 ) -> tuple[R, Embedded]:
     _check_fingerprint(service, request)
-    within = _within(request)
+    within = seconds_to_wait(request)
     service.check_room(within)
-    asked = parse(await _body(request))
-    return asked, await _unless_gone(
+    asked = parse(await body_of(request))
+    return asked, await unless_gone(
         lambda on_disconnect: service.embed(asked, within=within, on_disconnect=on_disconnect), request
     )
-
-
-async def _unless_gone(
-    compute: Callable[[Callable[[Job], Awaitable[None]]], Awaitable[T]], request: Request
-) -> T:
-    """What `compute` gives, told what to await meanwhile; ClientGone where the client went first."""
-
-    async def cancel_when_gone(job: Job) -> None:
-        while (await request.receive())["type"] != "http.disconnect":
-            continue
-        job.cancel()
-
-    try:
-        return await compute(cancel_when_gone)
-    except asyncio.CancelledError:
-        current = asyncio.current_task()
-        if current is not None and current.cancelling():
-            raise
-        raise ClientGone from None
 
 
 def _check_fingerprint(service: EncoderService, request: Request) -> None:
@@ -203,35 +182,6 @@ def _check_fingerprint(service: EncoderService, request: Request) -> None:
             serves=service.fingerprint,
             asked=asked,
         )
-
-
-def _within(request: Request) -> float:
-    """Seconds for which the caller waits; endless where it doesn't say."""
-    text = request.headers.get(TIMEOUT_HEADER)
-    if text is None:
-        return float("inf")
-    if not (text.isdecimal() and text.isascii() and int(text[:12]) > 0):
-        raise invalid(
-            f"{TIMEOUT_HEADER}: expected milliseconds as a whole number above 0, found {text[:20]!r}"
-        )
-    return int(text[:12]) / 1000
-
-
-async def _body(request: Request) -> bytes:
-    length = request.headers.get("content-length", "0")
-    if not length.isdecimal():
-        raise invalid("Content-Length is not a number")
-    if int(length) > MAX_BODY_BYTES:
-        raise too_large()
-    body = bytearray()
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MAX_BODY_BYTES:
-                raise too_large()
-    except ClientDisconnect:
-        raise ClientGone from None
-    return bytes(body)
 
 
 def _info(service: EncoderService) -> dict[str, Any]:

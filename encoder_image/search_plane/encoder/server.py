@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 import uvicorn
 import uvloop
@@ -17,7 +18,7 @@ from pythonjsonlogger.json import JsonFormatter
 from search_plane.encoder.artefact import ArtefactError
 from search_plane.encoder.http_protocol import BoundedHttp
 from search_plane.encoder.routes import create_app
-from search_plane.encoder.service import EncoderService, Loaded, load
+from search_plane.encoder.service import load
 from search_plane.encoder.session import SessionError
 from search_plane.encoder.settings import Settings, SettingsError
 from search_plane.tracing import TraceIds, export_spans
@@ -25,6 +26,12 @@ from search_plane.tracing import TraceIds, export_spans
 EXIT_REFUSED = 2
 
 log = logging.getLogger(__name__)
+
+
+class Drains(Protocol):
+    """A service that says on /readyz that it is leaving while `draining`."""
+
+    draining: bool
 
 
 class EncoderServer(uvicorn.Server):
@@ -45,7 +52,7 @@ class EncoderServer(uvicorn.Server):
 
     def begin_drain(self) -> None:
         """What SIGTERM does; a second one changes nothing."""
-        service: EncoderService | None = getattr(self._app.state, "service", None)
+        service: Drains | None = getattr(self._app.state, "service", None)
         if service is None:
             self.should_exit = True
             return
@@ -56,13 +63,12 @@ class EncoderServer(uvicorn.Server):
         asyncio.get_running_loop().call_later(self._drain_seconds, setattr, self, "should_exit", True)
 
 
-async def serve(settings: Settings, loaded: Loaded) -> None:
+async def serve(app: FastAPI, host: str, port: int, drain_seconds: float) -> None:
     """Serve until SIGTERM or SIGINT, then drain."""
-    app = create_app(settings, loaded)
     config = uvicorn.Config(
         app,
-        host=settings.host,
-        port=settings.port,
+        host=host,
+        port=port,
         loop="uvloop",
         http=BoundedHttp,
         ws="none",
@@ -74,12 +80,12 @@ async def serve(settings: Settings, loaded: Loaded) -> None:
         # Else a pipelined request would begin in the trace of the one before it.
         reset_contextvars=True,
     )
-    await EncoderServer(config, app, settings.drain_seconds).serve()
+    await EncoderServer(config, app, drain_seconds).serve()
 
 
 def main() -> int:
     """Run the encoder from the environment. Exit code 0 after a drain, 2 when it refuses to start."""
-    _log_json()
+    log_json()
     # As process 1 of a container nothing ends it but what it handles itself, also while it loads.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     # The tokenizer's own thread pool would take the cores from the lanes.
@@ -103,11 +109,13 @@ def main() -> int:
         },
     )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(settings, loaded))
+        app = create_app(settings, loaded)
+        runner.run(serve(app, settings.host, settings.port, settings.drain_seconds))
     return 0
 
 
-def _log_json() -> None:
+def log_json() -> None:
+    """Log lines as JSON, with the trace's ids."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
         JsonFormatter(

@@ -67,21 +67,22 @@ class Settings:
             identity=identity,
             model_dir=Path(env.get("MODEL_DIR") or "/models"),
             host=env.get("HOST") or cls.host,
-            port=int(_number(env, "PORT", cls.port, least=0)),
-            max_batch_tokens=int(_number(env, "MAX_BATCH_TOKENS", cls.max_batch_tokens, least=1)),
-            max_batch_size=int(_number(env, "MAX_BATCH_SIZE", cls.max_batch_size, least=1)),
-            max_queue_tokens=int(_number(env, "MAX_QUEUE_TOKENS", cls.max_queue_tokens, least=1)),
-            threads=int(_number(env, "THREADS", available_cores(), least=1)),
-            probe_seconds=_number(env, "PROBE_SECONDS", cls.probe_seconds, least=0.01),
-            drain_seconds=_number(env, "DRAIN_SECONDS", cls.drain_seconds, least=0),
-            device=_device(env),
+            port=int(number_in(env, "PORT", cls.port, least=0)),
+            max_batch_tokens=int(number_in(env, "MAX_BATCH_TOKENS", cls.max_batch_tokens, least=1)),
+            max_batch_size=int(number_in(env, "MAX_BATCH_SIZE", cls.max_batch_size, least=1)),
+            max_queue_tokens=int(number_in(env, "MAX_QUEUE_TOKENS", cls.max_queue_tokens, least=1)),
+            threads=int(number_in(env, "THREADS", available_cores(), least=1)),
+            probe_seconds=number_in(env, "PROBE_SECONDS", cls.probe_seconds, least=0.01),
+            drain_seconds=number_in(env, "DRAIN_SECONDS", cls.drain_seconds, least=0),
+            device=device_in(env),
             reranker_dir=Path(env["RERANKER_DIR"]) if env.get("RERANKER_DIR") else None,
             reranker_weights=env.get("RERANKER_WEIGHTS", ""),
-            max_rerank_tokens=int(_number(env, "MAX_RERANK_TOKENS", cls.max_rerank_tokens, least=1)),
+            max_rerank_tokens=int(number_in(env, "MAX_RERANK_TOKENS", cls.max_rerank_tokens, least=1)),
         )
 
 
-def _device(env: Mapping[str, str]) -> Device:
+def device_in(env: Mapping[str, str]) -> Device:
+    """DEVICE, `auto` where it is not given. Raises SettingsError."""
     text = env.get("DEVICE") or "auto"
     for device in get_args(Device):
         if text == device:
@@ -111,7 +112,8 @@ def _quota(cgroup: Path) -> float | None:
         return None
 
 
-def _number(env: Mapping[str, str], name: str, default: float, *, least: float) -> float:
+def number_in(env: Mapping[str, str], name: str, default: float, *, least: float) -> float:
+    """A number of at least `least`, of the default's type. Raises SettingsError naming the variable."""
     text = env.get(name, "")
     if not text:
         return default

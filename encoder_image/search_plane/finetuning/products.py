@@ -6,7 +6,8 @@ from typing import Any, cast
 
 from search_plane.finetuning.files import json_lines
 from search_plane.finetuning.rows import Skipped
-from search_plane.jobs.rendering import Renderer, Unusable, lookup
+from search_plane.jobs.rendering import Renderer, Unusable
+from search_plane.release.stored import lookup
 
 
 def file_texts(

@@ -80,7 +80,10 @@ class UnderstoodQuery(BaseModel):
         default_factory=list, description="Words with what means the same; the written word first."
     )
     excluded: list[str] = Field(default_factory=list, description="What the products must not be.")
+    excluded_brands: list[str] = Field(default_factory=list, description="Brands that are not wanted.")
     price: Literal["low", "high"] | None = Field(default=None, description="What its price words prefer.")
+    price_min: float | None = Field(default=None, description="A bound that the query says in numbers.")
+    price_max: float | None = None
     corrections: list[Corrected] = Field(default_factory=list)
 
 
@@ -190,7 +193,10 @@ _UNDERSTOOD_EXAMPLE: dict[str, Any] = {
     "whole": [],
     "alternatives": [["便宜", "实惠", "性价比高"]],
     "excluded": [],
+    "excluded_brands": [],
     "price": "low",
+    "price_min": None,
+    "price_max": None,
     "corrections": [{"written": "蓝芽", "meant": "蓝牙"}],
 }
 

@@ -14,7 +14,9 @@ REQUEST_ID_HEADER = "X-Request-Id"
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_ROUTES = frozenset({"/search", "/release", "/healthz", "/readyz", "/metrics", "/openapi.json"})
+_ROUTES = frozenset(
+    {"/", "/search", "/click", "/release", "/healthz", "/readyz", "/metrics", "/openapi.json"}
+)
 
 
 class Leaving:

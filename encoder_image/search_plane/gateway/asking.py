@@ -47,7 +47,7 @@ def read(parameters: Iterable[tuple[str, str]], headers: Mapping[str, str]) -> A
         understand=_flag(given, "understand", default=True),
         facets=_flag(given, "facets"),
         highlight=_flag(given, "highlight"),
-        rerank=_flag(given, "rerank"),
+        rerank=_flag(given, "rerank") if "rerank" in given else None,
         key=_key(given, headers),
     )
 
@@ -170,7 +170,11 @@ def described() -> list[dict[str, Any]]:
         ),
         _parameter("facets", "Whether to count brands, categories, prices and stock.", flag, example=True),
         _parameter("highlight", "Whether to mark the words in titles.", flag, example=True),
-        _parameter("rerank", "Whether to have the first hits ordered anew, where there is room.", flag),
+        _parameter(
+            "rerank",
+            "Whether to have the first hits ordered anew, where there is room. Without it as the user's cohort has it.",
+            {"type": "boolean"},
+        ),
         _parameter("user", f"A user's key, {hashed} Better as the header {USER_HEADER}.", key),
         _parameter("session", f"A session's key, {hashed} Better as the header {SESSION_HEADER}.", key),
         _parameter(USER_HEADER, f"A user's key, {hashed}", key, where="header"),

@@ -6,18 +6,26 @@ from typing import Any, Final
 
 from search_plane.gateway.filters import Clause, Filters, brand_clause
 from search_plane.gateway.index_fields import IndexFields
+from search_plane.understanding.measures import same_measures
 from search_plane.understanding.understood import Understood
 
 # Weights of what a product can match; tuned on the judged set, docs/relevance.md.
-TITLE_BOOST: Final = 3.0
+TITLE_BOOST: Final = 1.0
 CATEGORY_BOOST: Final = 2.0
 BRAND_WORDS_BOOST: Final = 2.0
 MORE_BOOST: Final = 1.0
 ALL_WORDS_BOOST: Final = 2.0
 FUZZY_BOOST: Final = 0.3
-WHOLE_BOOST: Final = 4.0
+WHOLE_BOOST: Final = 8.0
 SAME_MEANING_BOOST: Final = 0.8
+# What was typed before it was corrected: a wrong guess still finds it.
+TYPED_BOOST: Final = 0.2
 BRAND_BOOST: Final = 6.0
+KIND_BOOST: Final = 30.0
+OF_KIND_BOOST: Final = 1.0
+DESCRIPTION_BOOST: Final = 0.5
+# What is left of the score of another model than the one that is asked for.
+OTHER_MODEL_SHARE: Final = 0.6
 PRICE_SHARE: Final = 0.25
 # Of more than two words at least half: a long sentence has words that say nothing.
 _MATCHING: Final = "2<50%"
@@ -144,13 +152,48 @@ def _facets(fields: IndexFields, own: Mapping[str, Clause]) -> dict[str, Clause]
 
 def _words(understood: Understood, fields: IndexFields, restrictions: list[Clause]) -> Clause:
     wordings = _wordings(understood, fields)
+    if understood.fitting:
+        restrictions = [*restrictions, _fitting(understood, fields)]
     query: dict[str, Any] = {
         "must": [{"bool": {"should": wordings, "minimum_should_match": 1}}],
         "filter": restrictions,
     }
-    if unwanted := [_phrase(word, fields, 1.0) for word in understood.excluded]:
+    unwanted = [_phrase(word, fields, 1.0) for word in understood.excluded]
+    if understood.excluded_brands:
+        unwanted.append(brand_clause(understood.excluded_brands, fields))
+    if unwanted:
         query["must_not"] = unwanted
-    return {"bool": query}
+    if not understood.other_models:
+        return {"bool": query}
+    others = [_phrase(name, fields, 1.0) for name in understood.other_models]
+    negative = {"bool": {"should": others, "minimum_should_match": 1}}
+    return {
+        "boosting": {"positive": {"bool": query}, "negative": negative, "negative_boost": OTHER_MODEL_SHARE}
+    }
+
+
+def _of_kinds(understood: Understood, fields: IndexFields) -> list[Clause]:
+    """Products of the kinds that are likely meant match by their category alone, and by any word beside it."""
+    if fields.category_exact is None or not understood.kinds:
+        return []
+    wordings: list[Clause] = [
+        {
+            "constant_score": {
+                "filter": {"term": {fields.category_exact: category}},
+                "boost": KIND_BOOST * share,
+            }
+        }
+        for category, share in understood.kinds
+    ]
+    likely = {"terms": {fields.category_exact: [category for category, _ in understood.kinds]}}
+    any_word = {"match": {fields.title: {"query": understood.text, "boost": OF_KIND_BOOST}}}
+    return [*wordings, {"bool": {"must": [any_word], "filter": [likely]}}]
+
+
+def _fitting(understood: Understood, fields: IndexFields) -> Clause:
+    """Of the brand, or named in the title as what it fits."""
+    names = [{"match_phrase": {fields.title: name}} for name in understood.fitting]
+    return {"bool": {"should": [brand_clause(understood.brands, fields), *names], "minimum_should_match": 1}}
 
 
 def _wordings(understood: Understood, fields: IndexFields) -> list[Clause]:
@@ -181,22 +224,32 @@ def _wordings(understood: Understood, fields: IndexFields) -> list[Clause]:
             }
         },
     ]
-    wordings += [_phrase(whole, fields, WHOLE_BOOST) for whole in understood.whole]
-    wordings += [
-        {
-            "dis_max": {
-                "queries": [
-                    _phrase(word, fields, 1.0 if position == 0 else SAME_MEANING_BOOST)
-                    for position, word in enumerate(words)
-                ]
-            }
-        }
-        for words in understood.alternatives
-    ]
+    if fields.description is not None:
+        described = {"query": text, "minimum_should_match": _MATCHING, "boost": DESCRIPTION_BOOST}
+        wordings.append({"match": {fields.description: described}})
+    for name in understood.whole:
+        # iphone 15 is iphone15 too.
+        spellings = dict.fromkeys((name, name.replace(" ", ""), *same_measures(name)))
+        written = [_phrase(one, fields, WHOLE_BOOST) for one in spellings]
+        wordings.append(written[0] if len(written) == 1 else {"dis_max": {"queries": written}})
+    wordings += _of_kinds(understood, fields)
+    typed = {(one.meant, one.written) for one in understood.corrections}
+    for words in understood.alternatives:
+        less = TYPED_BOOST if words in typed else SAME_MEANING_BOOST
+        same = [_phrase(words[0], fields, 1.0), *(_phrase(word, fields, less) for word in words[1:])]
+        wordings.append({"dis_max": {"queries": same}})
     if understood.brands:
-        named = brand_clause(understood.brands, fields)
-        wordings.append({"constant_score": {"filter": named, "boost": BRAND_BOOST}})
+        wordings.append({"constant_score": {"filter": _named(understood, fields), "boost": BRAND_BOOST}})
     return wordings
+
+
+def _named(understood: Understood, fields: IndexFields) -> Clause:
+    """Products of the brands, and those whose titles name them: what fits a phone is another maker's."""
+    of_brand = brand_clause(understood.brands, fields)
+    if not understood.brand_spellings:
+        return of_brand
+    in_title = [{"match_phrase": {fields.title: spelling}} for spelling in understood.brand_spellings]
+    return {"bool": {"should": [of_brand, *in_title], "minimum_should_match": 1}}
 
 
 def _phrase(text: str, fields: IndexFields, boost: float) -> Clause:

@@ -1,19 +1,21 @@
 """The calls that the gateway makes to one release's collection, each with a deadline and a fault that can be told."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
+from pydantic import JsonValue
 from pymilvus import AsyncMilvusClient, MilvusException
 
 from search_plane.gateway.faults import Unavailable
 from search_plane.gateway.wholeness import Placement
 from search_plane.release.record import ID_FIELD, VECTOR_FIELD, MilvusTarget, ReleaseRecord
+from search_plane.release.stored import STORED_FIELDS, told
 from search_plane.stores.credentials import read_credential
+from search_plane.stores.expression import literal
 from search_plane.stores.milvus import MILVUS_ERRORS, describe, is_auth_failure
 
 T = TypeVar("T")
@@ -35,10 +37,15 @@ _COLLECTION_STATES = {
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """A product near the query. `score` is Milvus' distance by the collection's metric (COSINE: -1..1)."""
+    """A product near the query. `score` is Milvus' distance by the collection's metric (COSINE: -1..1).
+
+    `stored`: the fields that lie beside its vector, as of the job that wrote them (see release/stored.py); None where
+    there are none, or nobody asked.
+    """
 
     id: str
     score: float
+    stored: Mapping[str, JsonValue] | None = None
 
 
 class Collection:
@@ -51,6 +58,8 @@ class Collection:
     def __init__(self, target: MilvusTarget, timeout_seconds: float) -> None:
         """Opens nothing yet. Raises MilvusException for an address that is none."""
         self.target = target
+        # Known from the release's record on.
+        self.stores_fields = False
         self._timeout = timeout_seconds
         self._client = self._connect()
 
@@ -69,18 +78,31 @@ class Collection:
         )
 
     async def search(
-        self, vectors: Sequence[NDArray[np.float32]], limit: int, deadline: float
+        self,
+        vectors: Sequence[NDArray[np.float32]],
+        limit: int,
+        deadline: float,
+        condition: str = "",
+        least_ef: int = 0,
     ) -> list[list[Neighbour]]:
-        """For each vector of shape (dimension,) its `limit` nearest rows, nearest first."""
+        """For each vector of shape (dimension,) its `limit` nearest rows, nearest first.
+
+        `condition`: which rows may be found, in Milvus' expression language; "" for all. `least_ef`: how far the graph
+        is searched where the release's own ef is less.
+        """
         target = self.target
 
         async def work(client: Any, seconds: float) -> Any:
             return await client.search(
                 target.collection,
                 data=list(vectors),
+                filter=condition,
                 anns_field=VECTOR_FIELD,
                 # Milvus refuses an ef below the limit.
-                search_params={"metric_type": target.metric, "params": {"ef": max(target.ef, limit)}},
+                search_params={
+                    "metric_type": target.metric,
+                    "params": {"ef": max(target.ef, limit, least_ef)},
+                },
                 limit=limit,
                 consistency_level="Bounded",
                 timeout=seconds,
@@ -90,6 +112,20 @@ class Collection:
             [Neighbour(str(id_), float(score)) for id_, score in zip(hits.ids, hits.distances, strict=True)]
             for hits in await self._call(work, deadline)
         ]
+
+    async def stored(self, ids: Sequence[str], deadline: float) -> dict[str, dict[str, JsonValue]]:
+        """The stored fields by id, of those rows that one replica has."""
+
+        async def work(client: Any, seconds: float) -> Any:
+            return await client.query(
+                self.target.collection,
+                filter=f"{ID_FIELD} in {literal(ids)}",
+                output_fields=[ID_FIELD, *STORED_FIELDS],
+                consistency_level="Bounded",
+                timeout=seconds,
+            )
+
+        return {str(row[ID_FIELD]): told(row) for row in await self._call(work, deadline)}
 
     async def count(self, deadline: float) -> int:
         """Rows, as one replica sees them."""
@@ -111,7 +147,7 @@ class Collection:
         async def work(client: Any, seconds: float) -> Any:
             return await client.query(
                 self.target.collection,
-                filter=f"{ID_FIELD} in {orjson.dumps(list(ids)).decode()}",
+                filter=f"{ID_FIELD} in {literal(ids)}",
                 output_fields=[ID_FIELD, VECTOR_FIELD],
                 consistency_level="Bounded",
                 timeout=seconds,
@@ -136,12 +172,14 @@ class Collection:
         )
 
     async def record(self, deadline: float) -> ReleaseRecord | None:
-        """The release's record that the collection carries; None without one."""
+        """The release's record that the collection carries; None without one. `stores_fields` is as it says."""
 
         async def work(client: Any, seconds: float) -> Any:
             return await client.describe_collection(self.target.collection, timeout=seconds)
 
-        return ReleaseRecord.from_description((await self._call(work, deadline))["description"])
+        record = ReleaseRecord.from_description((await self._call(work, deadline))["description"])
+        self.stores_fields = record is not None and record.stores_fields
+        return record
 
     async def _call(self, work: Callable[[Any, float], Awaitable[T]], deadline: float) -> T:
         loop = asyncio.get_running_loop()

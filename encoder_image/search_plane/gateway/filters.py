@@ -4,17 +4,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import orjson
 from pydantic import JsonValue
 
 from search_plane.gateway.index_fields import IndexFields
 from search_plane.release.record import CatalogueFields
+from search_plane.release.stored import (
+    BRAND_FIELD,
+    CATEGORY_FIELD,
+    IN_STOCK_FIELD,
+    PRICE_FIELD,
+    TITLE_FIELD,
+    stored_text,
+)
+from search_plane.stores.expression import literal
 
 Clause = dict[str, Any]
 
 # How a release's collection names what it stores of a product.
-STORED_FIELDS: Final = CatalogueFields()
-STORED_IN_STOCK: Final = "in_stock"
+STORED_FIELDS: Final = CatalogueFields(
+    title=TITLE_FIELD, brand=BRAND_FIELD, category=CATEGORY_FIELD, price=PRICE_FIELD
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +65,26 @@ class Filters:
     def milvus(self, stored: bool) -> str:
         """A boolean expression on what the collection stores; "" restricts nothing.
 
-        Stock is never stored: it changes with each order. What can't be said here the join makes sure of.
+        Stock is not asked for: what is stored of it is as old as the last refresh, and a product that is back would not
+        be found. What can't be said here the join makes sure of.
         """
         if not stored:
             return ""
         parts: list[str] = []
         if self.category is not None and not {"%", "_", "\\"} & set(self.category):
-            own, under = _quoted(self.category), _quoted(f"{self.category}/%")
-            parts.append(f"({STORED_FIELDS.category} == {own} or {STORED_FIELDS.category} like {under})")
+            own = literal(stored_text(CATEGORY_FIELD, self.category))
+            parts.append(
+                f"({CATEGORY_FIELD} == {own} or {CATEGORY_FIELD} like {literal(f'{self.category}/%')})"
+            )
         if self.brands:
-            parts.append(f"{STORED_FIELDS.brand} in [{', '.join(map(_quoted, self.brands))}]")
-        if self.price_min is not None:
-            parts.append(f"{STORED_FIELDS.price} >= {self.price_min!r}")
+            parts.append(
+                f"{BRAND_FIELD} in {literal([stored_text(BRAND_FIELD, one) for one in self.brands])}"
+            )
+        if self.price_min is not None or self.price_max is not None:
+            # One without a price is stored below 0.
+            parts.append(f"{PRICE_FIELD} >= {literal(float(self.price_min or 0.0))}")
         if self.price_max is not None:
-            parts.append(f"{STORED_FIELDS.price} <= {self.price_max!r}")
+            parts.append(f"{PRICE_FIELD} <= {literal(float(self.price_max))}")
         return " and ".join(parts)
 
     def lets_through(
@@ -83,10 +98,10 @@ class Filters:
             return True
         if self.category is not None and not any(
             value == self.category or value.startswith(f"{self.category}/")
-            for value in _texts(field_value(document, fields.category))
+            for value in texts(field_value(document, fields.category))
         ):
             return False
-        if self.brands and not set(self.brands) & set(_texts(field_value(document, fields.brand))):
+        if self.brands and not set(self.brands) & set(texts(field_value(document, fields.brand))):
             return False
         if self.price_min is not None or self.price_max is not None:
             price = number(field_value(document, fields.price))
@@ -95,7 +110,7 @@ class Filters:
         if not self.in_stock:
             return True
         if not stock_known:
-            return document.get(STORED_IN_STOCK) is not False
+            return document.get(IN_STOCK_FIELD) is not False
         return (number(field_value(document, fields.stock)) or 0) > 0
 
 
@@ -143,11 +158,8 @@ def _one_of(clauses: list[Clause]) -> Clause:
     return {"bool": {"should": clauses, "minimum_should_match": 1}}
 
 
-def _quoted(text: str) -> str:
-    return orjson.dumps(text).decode()
-
-
-def _texts(value: JsonValue) -> list[str]:
+def texts(value: JsonValue) -> list[str]:
+    """The texts in a field's value, which may be a list."""
     return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)]
 
 

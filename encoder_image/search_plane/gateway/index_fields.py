@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from search_plane.release.record import CatalogueFields
 
+# What sellers write beside the title, where the index has a field of this name that holds words.
+DESCRIPTION = "description"
 # Sub-fields that mappings made by hand or by Elasticsearch itself use for the whole value.
 _WHOLE_VALUE_NAMES = ("keyword", "raw", "exact")
 _WORDS = frozenset({"text", "match_only_text", "search_as_you_type"})
@@ -21,6 +23,7 @@ class IndexFields:
     `*_exact` hold a brand or category as one value; None where the index has no such field. `title_more` are other
     analyses of the title (sub-fields). `brand_words` and `category_words` are for single words of a query. `price` and
     `stock` are as the release names them; only where the price is a number can it be preferred or counted.
+    `description` is None where the index holds no such words.
     """
 
     title: str
@@ -32,6 +35,7 @@ class IndexFields:
     category_exact: str | None = None
     title_more: tuple[str, ...] = ()
     price_is_number: bool = False
+    description: str | None = None
 
 
 def unread(fields: CatalogueFields) -> IndexFields:
@@ -50,7 +54,7 @@ def patterns(fields: CatalogueFields) -> list[str]:
     named = [
         name for field in (fields.title, fields.brand, fields.category) for name in (field, f"{field}.*")
     ]
-    return [*named, fields.price]
+    return [*named, fields.price, DESCRIPTION]
 
 
 def index_fields(capabilities: Mapping[str, Mapping[str, object]], fields: CatalogueFields) -> IndexFields:
@@ -81,4 +85,5 @@ def index_fields(capabilities: Mapping[str, Mapping[str, object]], fields: Catal
         category_exact=exact(fields.category),
         title_more=tuple(more),
         price_is_number=types.get(fields.price) in _NUMBERS,
+        description=DESCRIPTION if types.get(DESCRIPTION) in _WORDS else None,
     )

@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from search_plane.gateway.answer import Hit
 from search_plane.gateway.catalogue_answers import Document
 from search_plane.gateway.catalogue_query import marks_search
 from search_plane.gateway.collection import Neighbour
 from search_plane.gateway.faults import Unavailable
-from search_plane.gateway.hooks import with_stored
 from search_plane.gateway.join import Candidate, Joined, merge
 from search_plane.gateway.sides import Asking, Found, Wanted
 
@@ -19,7 +19,10 @@ JOIN_AFTER_LATE = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Which hits are wanted: `reach` of them in all, of which those from `first` to `last` are shown."""
+    """Which hits are wanted: `reach` of them in all, of which those from `first` to `last` are shown.
+
+    `highlight`: their words are marked on the way; see `mark` for hits that are ordered anew first.
+    """
 
     reach: int
     first: int
@@ -89,12 +92,12 @@ async def _with_stored(
     unjudged = [Neighbour(one.id, one.score) for one in candidates if one.id not in documents]
     try:
         found = await asking.path.guards.milvus.call(
-            lambda: with_stored(asking.path.vectors, unjudged, asking.until), judge_latency=False
+            lambda: asking.path.vectors.with_stored(unjudged, asking.until), judge_latency=False
         )
     except Unavailable as fault:
         asking.metrics.failed(fault)
         return list(candidates)
-    stored = {one.id: getattr(one, "stored", None) for one in found}
+    stored = {one.id: one.stored for one in found}
     return [one._replace(stored=stored.get(one.id)) for one in candidates]
 
 
@@ -102,6 +105,16 @@ async def _documents(asking: Asking, ids: list[str], until: float) -> dict[str, 
     return await asking.path.guards.elasticsearch.call(
         lambda: asking.path.catalogue.documents(ids, until), judge_latency=False
     )
+
+
+async def mark(asking: Asking, wanted: Wanted, page: Sequence[Hit]) -> list[str]:
+    """Marks the words in the titles of a page's hits; `highlight` where that could not be had."""
+    marks = await _marks(asking, wanted, [hit.id for hit in page], asking.until) if page else {}
+    if marks is None:
+        return ["highlight"]
+    for hit in page:
+        hit.highlight = marks.get(hit.id)
+    return []
 
 
 async def _marks(asking: Asking, wanted: Wanted, ids: list[str], until: float) -> dict[str, str] | None:

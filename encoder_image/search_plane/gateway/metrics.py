@@ -5,6 +5,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from search_plane.gateway.answer import Timings
 from search_plane.gateway.faults import Unavailable
 from search_plane.gateway.protection.breakers import BreakerMetrics
+from search_plane.gateway.reranking import RerankMetrics
 from search_plane.release.record import ReleaseSnapshot
 
 STAGES = ("understand", "embed", "vector", "keyword", "join", "rerank")
@@ -16,7 +17,6 @@ class GatewayMetrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.breakers = BreakerMetrics(self.registry)
         self.requests = Counter(
             "gateway_requests", "Answered HTTP requests.", ["route", "status"], registry=self.registry
         )
@@ -92,6 +92,11 @@ class GatewayMetrics:
         self.policy_info = Gauge(
             "gateway_policy_info", "1 for the policy in use.", ["revision"], registry=self.registry
         )
+        self.lexicon_brands = Gauge(
+            "gateway_lexicon_brands",
+            "Brands that queries are understood by; 0 until they are learnt from the catalogue.",
+            registry=self.registry,
+        )
         self.cache_looks = Counter(
             "gateway_cache_looks",
             "Looks into a cache (vectors, candidates) that found what they looked for (hit), or did not (miss).",
@@ -105,6 +110,8 @@ class GatewayMetrics:
             for cache in ("vectors", "candidates")
             for hit in (True, False)
         }
+        self.breakers = BreakerMetrics(self.registry)
+        self.reranking = RerankMetrics(self.registry)
         self.tasks = Gauge("gateway_tasks", "Tasks of the event loop.", registry=self.registry)
         self.ready = Gauge("gateway_ready", "1 while /readyz says 200.", registry=self.registry)
 

@@ -3,12 +3,12 @@
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
-from search_plane.gateway.hooks import synonyms_of
+from search_plane.gateway.experiment import assigned
 from search_plane.release.policy import SearchPolicy
+from search_plane.understanding.synonyms import Synonyms, synonyms_of
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ class Rules:
 
     policy: SearchPolicy
     revision: str
-    synonyms: Any
+    synonyms: Synonyms
 
 
 def rules_of(policy: SearchPolicy) -> Rules:
@@ -37,9 +37,11 @@ def rules_of(policy: SearchPolicy) -> Rules:
             f" {fusion.semantic_weight} and {fusion.keyword_weight}"
         )
     try:
+        if policy.experiment is not None:
+            assigned("", policy.experiment)
         return Rules(policy, policy.revision(), synonyms_of(policy.synonyms))
     except ValueError as error:
-        raise BadPolicy(f"synonyms: {error}") from None
+        raise BadPolicy(str(error)) from None
 
 
 def parse_policy(content: bytes) -> Rules:

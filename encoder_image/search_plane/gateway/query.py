@@ -20,7 +20,7 @@ _MAX_RAW_CHARACTERS = 4 * MAX_CHARACTERS
 class Asked:
     """What a caller wrote, each part read as what it must be; none of it held against the rules yet.
 
-    `key` names a user or a session; it is only ever hashed.
+    `key` names a user or a session; it is only ever hashed. `rerank` None: as the policy's cohort has it.
     """
 
     q: str
@@ -31,7 +31,7 @@ class Asked:
     understand: bool = True
     facets: bool = False
     highlight: bool = False
-    rerank: bool = False
+    rerank: bool | None = None
     key: str = ""
 
 
@@ -51,7 +51,7 @@ class Query:
     understand: bool = True
     facets: bool = False
     highlight: bool = False
-    rerank: bool = False
+    rerank: bool | None = None
     key: str = ""
 
     @property

@@ -4,67 +4,47 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
 import sys
-import time
 from collections.abc import AsyncIterator
-from types import FrameType
-from typing import Any
 
 import uvicorn
 from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pythonjsonlogger.json import JsonFormatter
-from starlette.exceptions import HTTPException
+from starlette.background import BackgroundTask
 
-from search_plane.gateway.answer import ANSWER_EXAMPLE, Answer, Problem, Readiness
+from search_plane.gateway.answer import ANSWER_EXAMPLE, Answer, Readiness
 from search_plane.gateway.asgi import AroundRequests, Leaving, request_id
 from search_plane.gateway.asking import described, read
+from search_plane.gateway.clicks import add_clicks
+from search_plane.gateway.draining import DrainingServer
 from search_plane.gateway.faults import BadQuery, Unavailable, turned_away
-from search_plane.gateway.hooks import NoReranker
 from search_plane.gateway.metrics import GatewayMetrics
-from search_plane.gateway.search import Means, search
+from search_plane.gateway.page.routes import add_page
+from search_plane.gateway.problems import PROBLEMS, add_problems, as_json
+from search_plane.gateway.reranking import PolicyReranker
+from search_plane.gateway.search import Means, Outcome, search
+from search_plane.gateway.search_log_sinks import LogSettings, search_log
 from search_plane.gateway.serving import ReleasePath
 from search_plane.gateway.settings import Settings
 from search_plane.gateway.sides import Patience
 from search_plane.gateway.switch import ReleaseSwitch
 from search_plane.gateway.traffic import Traffic
 from search_plane.release.gateway_state import GatewayState
+from search_plane.release.record import CatalogueTarget
 from search_plane.tracing import TELEMETRY, Traced, TraceIds, export_spans
 
 log = logging.getLogger(__name__)
 
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    400: {
-        "model": Problem,
-        "description": "A bad parameter; `field` names it, `error` says what to send instead.",
-        "content": {
-            "application/json": {"example": {"error": "k must be between 1 and 100, it is 0", "field": "k"}}
-        },
-    },
-    503: {
-        "model": Problem,
-        "description": "No release yet, or neither its encoder and Milvus nor the catalogue answer. See `Retry-After`.",
-        "content": {
-            "application/json": {
-                "example": {"error": "the encoder did not answer in time", "field": "encoder"}
-            }
-        },
-    },
-}
 
-
-def _json(content: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(content.model_dump_json(), status, headers, media_type="application/json")
-
-
-def create_app(settings: Settings, leaving: Leaving | None = None) -> FastAPI:
+def create_app(
+    settings: Settings, leaving: Leaving | None = None, log_settings: LogSettings | None = None
+) -> FastAPI:
     """The application. `leaving.draining` turns /readyz to 503 and closes kept connections."""
     leaving = leaving or Leaving()
     metrics = GatewayMetrics()
-    state = _State(settings, metrics, leaving)
+    state = _State(settings, metrics, leaving, log_settings or LogSettings())
     app = FastAPI(
         title="Semantic product search",
         version="0.1.0",
@@ -77,20 +57,28 @@ def create_app(settings: Settings, leaving: Leaving | None = None) -> FastAPI:
     app.add_middleware(AroundRequests, metrics=metrics, leaving=leaving)
     # Outermost: the last that is added.
     app.add_middleware(Traced)
-    _add_problems(app, metrics)
+    add_problems(app, metrics)
     _add_search(app, state)
+    add_clicks(app, state.search_log)
     _add_probes(app, state)
+    add_page(app)
     return app
 
 
 class _State:
     """What the routes share: the switch and the task that follows the release file."""
 
-    def __init__(self, settings: Settings, metrics: GatewayMetrics, leaving: Leaving) -> None:
+    def __init__(
+        self, settings: Settings, metrics: GatewayMetrics, leaving: Leaving, log_settings: LogSettings
+    ) -> None:
         self.settings = settings
         self.metrics = metrics
         self.leaving = leaving
         self.traffic = Traffic()
+        self.reranker = PolicyReranker(
+            lambda: self.switch.policy_file.latest.policy.reranker, metrics.reranking
+        )
+        self.search_log = search_log(log_settings, self._catalogue, metrics.registry)
         self.means = Means(
             Patience(
                 settings.total_timeout_ms / 1000,
@@ -99,23 +87,52 @@ class _State:
             ),
             metrics,
             lambda: self.switch.policy_file.latest,
-            NoReranker(),
+            self.reranker,
         )
         self._switch: ReleaseSwitch | None = None
         self._following: asyncio.Task[None] | None = None
+        self._last_catalogue: CatalogueTarget | None = None
 
     @contextlib.asynccontextmanager
     async def lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
         """Follows the release file while the server runs."""
         self._switch = ReleaseSwitch(self.settings, self.metrics)
         self._following = asyncio.create_task(self._switch.follow())
+        logging_searches = asyncio.create_task(self.search_log.run())
         try:
             yield
         finally:
-            self._following.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._following
+            for task in (self._following, logging_searches):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+            # The log's last lines may have to go to the catalogue of the release in use.
+            await self.search_log.close()
             await self._switch.close()
+            await self.reranker.close()
+
+    def _catalogue(self) -> CatalogueTarget | None:
+        """The catalogue in use, or that was; None before the first release."""
+        if (current := self.switch.current) is not None:
+            self._last_catalogue = current.snapshot.catalogue
+        return self._last_catalogue
+
+    async def note(self, outcome: Outcome) -> None:
+        """The search log's line of an answer."""
+        answer, query = outcome.answer, outcome.query
+        self.search_log.exposure(
+            answer,
+            query.key or None,
+            search_id=answer.search_id,
+            mode=answer.mode,
+            # What the caller chose the arm did not decide.
+            assignment=outcome.assignment if query.mode is None else None,
+            offset=query.offset,
+            filtered=bool(query.filters),
+            reranked=answer.reranked,
+            cohort=outcome.cohort,
+            policy=answer.policy,
+        )
 
     @property
     def alive(self) -> bool:
@@ -159,7 +176,7 @@ def _add_search(app: FastAPI, state: _State) -> None:
     @app.get(
         "/search",
         response_model=Answer,
-        responses={200: {"content": {"application/json": {"example": ANSWER_EXAMPLE}}}, **_PROBLEMS},
+        responses={200: {"content": {"application/json": {"example": ANSWER_EXAMPLE}}}, **PROBLEMS},
         summary="Search products by meaning and words",
         openapi_extra={"parameters": described()},
     )
@@ -182,11 +199,15 @@ def _add_search(app: FastAPI, state: _State) -> None:
             state.traffic.failed(answer.release)
         elif outcome.release_asked:
             state.traffic.answered(answer.release, answer.timings_ms.total, answer.total)
-        return _json(answer)
+        response = as_json(answer)
+        if state.search_log.takes:
+            # Sent first: no answer waits for its line in the log.
+            response.background = BackgroundTask(state.note, outcome)
+        return response
 
     @app.get("/release", response_model=GatewayState, summary="The release in use, the next, and its traffic")
     async def release_state() -> Response:
-        return _json(state.switch.state(state.leaving.draining, state.traffic.window()))
+        return as_json(state.switch.state(state.leaving.draining, state.traffic.window()))
 
 
 def _add_probes(app: FastAPI, state: _State) -> None:
@@ -199,73 +220,14 @@ def _add_probes(app: FastAPI, state: _State) -> None:
     @app.get("/readyz", response_model=Readiness, responses={503: {"model": Readiness}}, summary="Readiness")
     async def readyz() -> Response:
         readiness = state.readiness()
-        return _json(readiness, 200 if readiness.ready else 503)
+        return as_json(readiness, 200 if readiness.ready else 503)
 
     @app.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:
         state.readiness()
-        current = state.switch.current
+        state.switch.show()
         state.metrics.tasks.set(len(asyncio.all_tasks()))
-        state.metrics.breakers.show(current.guards if current else None)
         return Response(state.metrics.text(), media_type=CONTENT_TYPE_LATEST)
-
-
-def _add_problems(app: FastAPI, metrics: GatewayMetrics) -> None:
-    @app.exception_handler(BadQuery)
-    async def bad_query(_request: Request, error: BadQuery) -> Response:
-        return _json(Problem(error=str(error), field=error.field), 400)
-
-    @app.exception_handler(RequestValidationError)
-    async def bad_parameter(_request: Request, error: RequestValidationError) -> Response:
-        first = error.errors()[0]
-        field = str(first["loc"][-1])
-        return _json(Problem(error=f"{field}: {first['msg']}", field=field), 400)
-
-    @app.exception_handler(Unavailable)
-    async def unavailable(_request: Request, fault: Unavailable) -> Response:
-        metrics.failed(fault)
-        log.warning(
-            "no answer: %s",
-            fault,
-            extra={"part": fault.dependency, "reason": fault.reason, "request_id": request_id.get()},
-        )
-        return _json(
-            Problem(error=str(fault), field=fault.dependency), 503, {"Retry-After": str(fault.retry_after)}
-        )
-
-    @app.exception_handler(HTTPException)
-    async def no_such_route(_request: Request, error: HTTPException) -> Response:
-        return _json(Problem(error=str(error.detail), field="path"), error.status_code)
-
-    @app.exception_handler(Exception)
-    async def unexpected(_request: Request, _error: Exception) -> Response:
-        # The cause goes to the log (the server writes it), never to the caller.
-        return _json(Problem(error="the gateway failed to answer", field="gateway"), 500)
-
-
-class DrainingServer(uvicorn.Server):
-    """Ends in order on SIGTERM: says so on /readyz and serves on, finishes what is in flight, returns.
-
-    SIGINT, or a second signal, skips the first part.
-    """
-
-    def __init__(self, config: uvicorn.Config, leaving: Leaving, drain_seconds: float) -> None:
-        super().__init__(config)
-        self._leaving = leaving
-        self._drain_seconds = drain_seconds
-        self._leave_at: float | None = None
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Signal handler. The parent's would end the process by the signal instead of exit code 0."""
-        if sig == signal.SIGINT or self._leaving.draining:
-            self.should_exit = True
-        self._leaving.draining = True
-        self._leave_at = time.monotonic() + self._drain_seconds
-
-    async def on_tick(self, counter: int) -> bool:
-        """Whether to stop now; called ten times a second."""
-        left = self._leave_at is not None and time.monotonic() >= self._leave_at
-        return await super().on_tick(counter) or left
 
 
 def log_as_json() -> None:
@@ -278,19 +240,28 @@ def log_as_json() -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
 
 
+def _wrong_environment(error: ValidationError, prefix: str) -> int:
+    for wrong in error.errors(include_url=False, include_input=False):
+        name = prefix + str(wrong["loc"][0] if wrong["loc"] else "").upper()
+        log.error("environment variable %s: %s", name, wrong["msg"])
+    return 2
+
+
 def main() -> int:
     """Runs the gateway until it is told to stop. Exit code 0, or 2 when its environment is wrong."""
     log_as_json()
     try:
         settings = Settings.from_environment(os.environ)
     except ValidationError as error:
-        for wrong in error.errors(include_url=False, include_input=False):
-            log.error("environment variable %s: %s", str(wrong["loc"][0]).upper(), wrong["msg"])
-        return 2
+        return _wrong_environment(error, "")
+    try:
+        log_settings = LogSettings.from_environment(os.environ)
+    except ValidationError as error:
+        return _wrong_environment(error, "SEARCH_LOG_")
     export_spans("gateway", os.environ)
     leaving = Leaving()
     config = uvicorn.Config(
-        create_app(settings, leaving),
+        create_app(settings, leaving, log_settings),
         host=settings.host,
         port=settings.port,
         loop="uvloop",

@@ -106,7 +106,9 @@ class Meaning:
         self._waits_for = "milvus"
         started = perf_counter()
         nearest = await asking.path.guards.milvus.call(
-            lambda: path.nearest(vector, wanted.depth, asking.until, wanted.within.filters),
+            lambda: path.vectors.nearest(
+                vector, wanted.depth, asking.until, wanted.within.milvus(path.vectors.stores_fields)
+            ),
             judge_latency=False,
         )
         return Found(

@@ -5,6 +5,7 @@ import logging
 
 from pymilvus import MilvusException
 
+from search_plane.gateway.lexicons import Lexicons
 from search_plane.gateway.metrics import GatewayMetrics
 from search_plane.gateway.policy_file import PolicyFile
 from search_plane.gateway.serving import ReleasePath
@@ -33,6 +34,7 @@ class ReleaseSwitch:
         self.current: ReleasePath | None = None
         self._settings = settings
         self._metrics = metrics
+        self._lexicons = Lexicons()
         # Open paths by snapshot; a snapshot that names no address is not tried again.
         self._paths: dict[ReleaseSnapshot, ReleasePath] = {}
         self._refused: dict[ReleaseSnapshot, str] = {}
@@ -71,6 +73,11 @@ class ReleaseSwitch:
             policy = self.policy_file
             self._metrics.policy(policy.latest.revision, policy.error is None)
         self.settle()
+
+    def show(self) -> None:
+        """Brings the state of the release in use into the metrics: its breakers', and what it knows of the words."""
+        self._metrics.breakers.show(self.current.guards if self.current else None)
+        self._metrics.lexicon_brands.set(len(self.current.lexicon.brands) if self.current else 0)
 
     def settle(self) -> None:
         """Opens what is named, switches when its parts have answered, lets go of the rest."""
@@ -133,7 +140,11 @@ class ReleaseSwitch:
             return
         try:
             path = ReleasePath(
-                snapshot, self._settings, self._metrics, lambda: self.policy_file.latest.policy.breaker
+                snapshot,
+                self._settings,
+                self._metrics,
+                lambda: self.policy_file.latest.policy.breaker,
+                self._lexicons,
             )
         except (ValueError, MilvusException):
             why = f"release {snapshot.release} names an address that is none"

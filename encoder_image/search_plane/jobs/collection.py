@@ -3,18 +3,20 @@
 import asyncio
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 from pymilvus.exceptions import DataNotMatchException, ParamError
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from search_plane.jobs.failure import JobFailed
 from search_plane.jobs.idset import IdSetDigest, bucket_of
+from search_plane.jobs.rendering import Rendered, content_part
 from search_plane.release.record import HASH_FIELD, ID_FIELD, VECTOR_FIELD, ReleaseRecord
 from search_plane.release.report import Reason
+from search_plane.stores.expression import literal
 from search_plane.stores.milvus import (
     MILVUS_ERRORS,
     MilvusConnection,
@@ -35,12 +37,31 @@ _UNFIT = (ParamError, DataNotMatchException)
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row to write; `vector` is float32 [dimension]. `reused`: copied from another collection, not embedded."""
+    """A row that is held; `vector` is float32 [dimension] and belongs to the content hash."""
 
     id: str
     content_hash: str
     vector: npt.NDArray[Any]
-    reused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NewRow:
+    """A row to write: what was rendered, its vector, float32 [dimension], and where that comes from.
+
+    `updated`: from the very row that is replaced, as only the product's fields have changed; `reused`: copied from
+    another collection.
+    """
+
+    rendered: Rendered
+    vector: npt.NDArray[Any]
+    origin: Literal["embedded", "reused", "updated"] = "embedded"
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The values by the collection's field."""
+        row = self.rendered
+        stored = row.stored.columns() if row.stored else {}
+        return {ID_FIELD: row.id, HASH_FIELD: row.row_hash, VECTOR_FIELD: self.vector, **stored}
 
 
 class ReleaseCollection:
@@ -61,6 +82,7 @@ class ReleaseCollection:
         self._name = name or connection.target.collection
         self._patience = patience
         self._deadline = deadline
+        self.stores_fields = False
 
     @property
     def name(self) -> str:
@@ -68,7 +90,10 @@ class ReleaseCollection:
         return self._name
 
     async def check(self, fingerprint: str, dimension: int) -> None:
-        """Raises JobFailed unless this is a release's collection for vectors of that encoder."""
+        """Raises JobFailed unless this is a release's collection for vectors of that encoder.
+
+        From then on `stores_fields` says whether its rows hold the product's fields.
+        """
 
         def work(client: Any, timeout: float) -> dict[str, Any]:
             found: dict[str, Any] = client.describe_collection(self._name, timeout=timeout)
@@ -89,14 +114,19 @@ class ReleaseCollection:
         if dimensions != [dimension]:
             message = f"collection {self._name} holds vectors of {dimensions}, not of {dimension}"
             raise JobFailed("VectorStoreRefused", message)
+        self.stores_fields = record.stores_fields
 
     async def content_hashes(self, ids: Sequence[str]) -> dict[str, str]:
         """Content hash by id, for those of the ids that the collection holds."""
+        return {row: content_part(row_hash) for row, row_hash in (await self.row_hashes(ids)).items()}
+
+    async def row_hashes(self, ids: Sequence[str]) -> dict[str, str]:
+        """The rows' own hashes (see Rendered.row_hash) by id, for those of the ids that the collection holds."""
 
         def work(client: Any, timeout: float) -> list[dict[str, str]]:
             rows: list[dict[str, str]] = client.query(
                 self._name,
-                filter=f"{ID_FIELD} in {_literal(ids)}",
+                filter=f"{ID_FIELD} in {literal(ids)}",
                 output_fields=[ID_FIELD, HASH_FIELD],
                 consistency_level=_STRONG,
                 timeout=timeout,
@@ -111,27 +141,31 @@ class ReleaseCollection:
         def work(client: Any, timeout: float) -> list[Row]:
             found = client.query(
                 self._name,
-                filter=f"{ID_FIELD} in {_literal(ids)}",
+                filter=f"{ID_FIELD} in {literal(ids)}",
                 output_fields=[ID_FIELD, HASH_FIELD, VECTOR_FIELD],
                 consistency_level=_STRONG,
                 timeout=timeout,
             )
             return [
-                Row(row[ID_FIELD], row[HASH_FIELD], np.asarray(row[VECTOR_FIELD], dtype=np.float32))
+                Row(
+                    row[ID_FIELD],
+                    content_part(row[HASH_FIELD]),
+                    np.asarray(row[VECTOR_FIELD], dtype=np.float32),
+                )
                 for row in found
             ]
 
         return await self._call(work)
 
-    async def upsert(self, rows: Sequence[Row]) -> None:
+    async def upsert(self, rows: Sequence[NewRow]) -> None:
         """Writes rows; a row that exists is replaced. Safe to repeat."""
-        data = [{ID_FIELD: row.id, HASH_FIELD: row.content_hash, VECTOR_FIELD: row.vector} for row in rows]
+        data = [row.columns for row in rows]
         await self._call(lambda client, timeout: client.upsert(self._name, data, timeout=timeout))
 
     async def delete(self, ids: Sequence[str]) -> None:
         """Deletes rows; one that is gone already is no error."""
         for start in range(0, len(ids), _DELETE_ROWS):
-            condition = f"{ID_FIELD} in {_literal(ids[start : start + _DELETE_ROWS])}"
+            condition = f"{ID_FIELD} in {literal(ids[start : start + _DELETE_ROWS])}"
 
             def work(client: Any, timeout: float, condition: str = condition) -> None:
                 client.delete(self._name, filter=condition, timeout=timeout)
@@ -153,14 +187,16 @@ class ReleaseCollection:
         """Seals what was written, so that it gets indexed; takes Milvus seconds."""
         await self._call(lambda client, timeout: client.flush(self._name, timeout=timeout), within=120.0)
 
-    async def digest(self) -> IdSetDigest:
-        """The digest of all (id, content hash). Believed only when Milvus itself counts as many rows.
+    async def digest(self, *, of_texts: bool = False) -> IdSetDigest:
+        """The digest of all (id, row's hash), or (id, content hash). Believed only when Milvus counts as many rows.
 
         Raises JobFailed when the two still differ after several readings.
         """
         for reading in range(_READINGS):
-            digest = await self._call(self._read_digest)
-            if digest.rows == await self.count():
+            # Milvus 2.3 answers pages from before the last writes, whatever consistency is asked for; a count waits.
+            count = await self.count()
+            digest = await self._call(partial(self._read_digest, content_part if of_texts else str))
+            if digest.rows == count:
                 return digest
             await asyncio.sleep(0.5 * 2**reading)
         raise JobFailed(
@@ -181,11 +217,11 @@ class ReleaseCollection:
 
         return await self._call(work)
 
-    def _read_digest(self, client: Any, timeout: float) -> IdSetDigest:
+    def _read_digest(self, part: Callable[[str], str], client: Any, timeout: float) -> IdSetDigest:
         digest = IdSetDigest()
         for page in self._pages(client, timeout, [ID_FIELD, HASH_FIELD]):
             for row in page:
-                digest.add(row[ID_FIELD], row[HASH_FIELD])
+                digest.add(row[ID_FIELD], part(row[HASH_FIELD]))
         return digest
 
     def _pages(self, client: Any, timeout: float, fields: list[str]) -> Iterator[list[dict[str, str]]]:
@@ -194,7 +230,7 @@ class ReleaseCollection:
         while True:
             page: list[dict[str, str]] = client.query(
                 self._name,
-                filter=f"{ID_FIELD} > {orjson.dumps(last).decode()}",
+                filter=f"{ID_FIELD} > {literal(last)}",
                 output_fields=fields,
                 limit=_PAGE_ROWS,
                 consistency_level=_STRONG,
@@ -231,8 +267,3 @@ def _is_passing(error: BaseException) -> bool:
     """Whether trying again may help: everything but a missing collection, refused credentials, unfit rows."""
     refused = is_missing_collection(error) or is_auth_failure(error)
     return isinstance(error, MILVUS_ERRORS) and not refused and not isinstance(error, _UNFIT)
-
-
-def _literal(ids: Sequence[str]) -> str:
-    """The ids as a list in Milvus' expression language, which takes JSON's string escapes."""
-    return orjson.dumps(list(ids)).decode()

@@ -50,6 +50,7 @@ class ProgressBoard:
         self.embedded = 0
         self.unchanged = 0
         self.reused = 0
+        self.updated = 0
         self.deleted = 0
         self.failed = 0
         self._done = 0
@@ -93,6 +94,7 @@ class ProgressBoard:
             embedded=self.embedded,
             unchanged=self.unchanged,
             reused=self.reused,
+            updated=self.updated,
             deleted=self.deleted,
             failed=self.failed,
             rows_per_second=round(rate, 1),

@@ -4,11 +4,12 @@ import hashlib
 import string
 import unicodedata
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from search_plane.release.identity import template_fields
-from search_plane.release.record import MAX_ID_LENGTH
+from search_plane.release.record import MAX_ID_LENGTH, CatalogueFields
+from search_plane.release.stored import StoredFields, lookup, stored_fields
 
 HASH_HEX_DIGITS = 32
 
@@ -18,11 +19,21 @@ _UNWANTED_CATEGORIES = ("Cc", "Cf", "Cs")
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A document ready to embed: Milvus id, text, and the hash by which an unchanged text is recognised."""
+    """A document ready to embed: Milvus id, text, and the hash by which an unchanged text is recognised.
+
+    `stored`: the product's fields that go beside the vector, None for a release without them.
+    """
 
     id: str
     text: str
     content_hash: str
+    stored: StoredFields | None = None
+    row_hash: str = field(init=False)
+    """What the row's hash is when nothing about it has changed: the content hash, and behind it the fields' own."""
+
+    def __post_init__(self) -> None:
+        fields_hash = self.stored.hash() if self.stored else ""
+        object.__setattr__(self, "row_hash", self.content_hash + fields_hash)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +51,14 @@ class NotText(ValueError):
 class Renderer:
     """Renders documents by one text template, e.g. `{brand} {title} {attributes.color}`."""
 
-    def __init__(self, template: str, id_field: str) -> None:
+    def __init__(self, template: str, id_field: str, stored: CatalogueFields | None = None) -> None:
         """`id_field` names the field with the document's id; `_id` means Elasticsearch's own.
 
+        `stored`: where a document has the fields that are stored beside its vector; None stores none.
         Raises ValueError for a malformed template or one that names no field.
         """
+        self._template = template
+        self._stored = stored
         self.fields = template_fields(template)
         if not self.fields:
             raise ValueError(f"text template {template!r} names no field")
@@ -55,7 +69,13 @@ class Renderer:
     def source_fields(self) -> list[str]:
         """The fields to ask Elasticsearch for."""
         wanted = [*self.fields, self.id_field]
+        if names := self._stored:
+            wanted += [names.title, names.brand, names.category, names.price, names.stock]
         return [name for name in dict.fromkeys(wanted) if name != "_id"]
+
+    def storing(self, fields: CatalogueFields) -> "Renderer":
+        """The same renderer for a release whose rows hold the product's fields."""
+        return Renderer(self._template, self.id_field, fields)
 
     def render(self, document_id: str, source: Mapping[str, Any]) -> Rendered | Unusable:
         """`document_id` is Elasticsearch's `_id`, `source` the (filtered) document. Never raises."""
@@ -68,7 +88,8 @@ class Renderer:
         if not any(values.values()):
             return Unusable(document_id, f"no text in {', '.join(self.fields)}")
         text = clean("".join(literal + (values[name] if name else "") for literal, name in self._parts))
-        return Rendered(document_id, text, content_hash(text))
+        stored = stored_fields(source, self._stored) if self._stored else None
+        return Rendered(document_id, text, content_hash(text), stored)
 
     def _wrong_id(self, document_id: str, source: Mapping[str, Any]) -> str | None:
         if len(document_id.encode(errors="replace")) > MAX_ID_LENGTH:
@@ -90,6 +111,11 @@ class Renderer:
         return None
 
 
+def content_part(row_hash: str) -> str:
+    """The content hash within a row's hash."""
+    return row_hash[:HASH_HEX_DIGITS]
+
+
 def content_hash(text: str) -> str:
     """First 32 hex digits of the sha256 of the text in UTF-8."""
     return hashlib.sha256(text.encode()).hexdigest()[:HASH_HEX_DIGITS]
@@ -100,19 +126,6 @@ def clean(text: str) -> str:
     if not text.isprintable():
         text = "".join(_printable(text))
     return " ".join(text.split())
-
-
-def lookup(source: Any, path: str) -> Any:
-    """The value at a dotted path; a key holding the dots comes first; a list of objects gives a list."""
-    if isinstance(source, list):
-        found = [lookup(item, path) for item in source]
-        return [value for value in found if value is not None] or None
-    if not isinstance(source, Mapping):
-        return None
-    if path in source:
-        return source[path]
-    head, dot, rest = path.partition(".")
-    return lookup(source[head], rest) if dot and head in source else None
 
 
 def _printable(text: str) -> Iterator[str]:

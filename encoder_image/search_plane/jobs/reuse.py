@@ -2,9 +2,8 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 
-from search_plane.jobs.collection import ReleaseCollection, Row
+from search_plane.jobs.collection import NewRow, ReleaseCollection, Row
 from search_plane.jobs.failure import JobFailed
 from search_plane.jobs.rendering import Rendered
 
@@ -28,17 +27,18 @@ class Donors:
                 self._dismiss(donor, unfit)
         return bool(self._donors)
 
-    async def copies(self, texts: Sequence[Rendered]) -> list[Row]:
+    async def copies(self, texts: Sequence[Rendered]) -> list[NewRow]:
         """Rows for those of the texts that some donor holds with the same content hash."""
-        lacking = {text.id: text.content_hash for text in texts}
-        copies: list[Row] = []
+        lacking = {text.id: text for text in texts}
+        copies: list[NewRow] = []
         for donor in tuple(self._donors):
             if not lacking:
                 break
             for row in await self._ask(donor, list(lacking)):
-                if lacking.get(row.id) == row.content_hash:
+                text = lacking.get(row.id)
+                if text is not None and text.content_hash == row.content_hash:
                     del lacking[row.id]
-                    copies.append(replace(row, reused=True))
+                    copies.append(NewRow(text, row.vector, "reused"))
         return copies
 
     async def _ask(self, donor: ReleaseCollection, ids: list[str]) -> list[Row]:

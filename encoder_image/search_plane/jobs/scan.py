@@ -10,6 +10,7 @@ from elasticsearch import ApiError, AsyncElasticsearch, NotFoundError
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from search_plane.jobs.failure import JobFailed
+from search_plane.release.record import CatalogueFields
 from search_plane.release.report import Reason
 from search_plane.stores.catalogue import CATALOGUE_ERRORS, CatalogueConnection, describe
 
@@ -73,6 +74,15 @@ class Catalogue:
         self._patience = patience
         self._keep_alive = keep_alive
         self.part = part if part and part.of > 1 else None
+
+    @property
+    def fields(self) -> CatalogueFields:
+        """Names of its documents' fields."""
+        return self._target.fields
+
+    def ask_for(self, source_fields: list[str]) -> None:
+        """From now on documents come with these fields."""
+        self._source_fields = source_fields
 
     async def scan(self) -> "Scan":
         """Opens a point in time. Raises JobFailed when the catalogue can't be read."""

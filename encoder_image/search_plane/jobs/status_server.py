@@ -27,6 +27,9 @@ class _BoardCollector(Collector):
         yield CounterMetricFamily(
             "job_rows_reused", "Vectors copied from another collection", progress.reused
         )
+        yield CounterMetricFamily(
+            "job_rows_updated", "Rows written with other fields and the vector they had", progress.updated
+        )
         yield CounterMetricFamily("job_rows_deleted", "Rows deleted", progress.deleted)
         yield GaugeMetricFamily(
             "job_rows_per_second", "Documents settled per second", progress.rows_per_second

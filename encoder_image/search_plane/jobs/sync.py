@@ -1,21 +1,24 @@
 """Build and refresh in one: makes a collection equal to the catalogue, embedding only what changed.
 
 A pass scans one point in time of the catalogue, writes what the collection lacks, and leaves a digest of what
-should be there. Passes repeat until the collection's digest equals that of a pass begun after the writing.
+should be there. Where rows hold the product's fields too, one whose text has not changed is written with the vector
+that it has. Passes repeat until the collection's digest equals that of a pass begun after the writing.
 """
 
 import asyncio
 import logging
+from collections import Counter
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from search_plane.jobs.channel import Channel
-from search_plane.jobs.collection import ReleaseCollection, Row
+from search_plane.jobs.collection import NewRow, ReleaseCollection
 from search_plane.jobs.embedding import EncoderClient, TextRefused
 from search_plane.jobs.failure import JobFailed
 from search_plane.jobs.idset import IdSetDigest
 from search_plane.jobs.progress import ProgressBoard
-from search_plane.jobs.rendering import Rendered, Renderer, Unusable
+from search_plane.jobs.rendering import Rendered, Renderer, Unusable, content_part
 from search_plane.jobs.reuse import Donors
 from search_plane.jobs.scan import Catalogue, Document, PointInTimeExpired, Scan
 from search_plane.release.record import MAX_ID_LENGTH
@@ -52,11 +55,16 @@ class SyncLimits:
 
 @dataclass(slots=True)
 class Pass:
-    """What one pass found and did. Counts are documents; `wanted` is what should be there; `began`: before the scan."""
+    """What one pass found and did. Counts are documents; `wanted` is what should be there; `began`: before the scan.
+
+    `updated` of those `written` kept their vectors. `keeping`: ids on their way to be written so.
+    """
 
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
     unchanged: int = 0
     written: int = 0
+    updated: int = 0
+    keeping: set[str] = field(default_factory=set)
     failed: int = 0
     bad: list[BadDocument] = field(default_factory=list)
     wanted: IdSetDigest = field(default_factory=IdSetDigest)
@@ -122,14 +130,22 @@ class Sync:
             self._board.phase = "Reconciling"
             equal = await self._reconcile(done.wanted)
             log.info("pass done", extra={"round": number, "written": done.written, "equal": equal})
-            # A pass that wrote took its time; what changed meanwhile shows only in a later point in time.
-            if equal and not (number == 1 and done.written) and await self._still_equal(done.wanted):
+            # A pass with new vectors took its time; what changed meanwhile shows only in a later point in time. What was
+            # only given other fields is as of this one, and prices that never rest don't double every refresh.
+            if (
+                equal
+                and not (number == 1 and done.written > done.updated)
+                and await self._still_equal(done.wanted)
+            ):
                 return self._outcome(done, rounds=number, equal=True)
         raise JobFailed("NeverEqual", f"catalogue and collection still differed after {MAX_ROUNDS} rounds")
 
     async def _check(self) -> None:
         encoder = self._encoder
         await self._collection.check(encoder.fingerprint, encoder.dimension)
+        if self._collection.stores_fields:
+            self._renderer = self._renderer.storing(self._catalogue.fields)
+            self._catalogue.ask_for(self._renderer.source_fields)
         if self._donors and not await self._donors.admit(encoder.fingerprint, encoder.dimension):
             self._donors = None
 
@@ -178,19 +194,19 @@ class Sync:
     async def _run_stages(self, scan: Scan, done: Pass) -> None:
         """Read -> look up -> copy -> sort -> embed -> write, all at once; a full channel holds its producers back."""
         limits = self._limits
-        copiers = _COPIERS if self._donors else 0
+        copiers = _COPIERS if self._donors or self._collection.stores_fields else 0
         pages: Channel[list[Document]] = Channel(2)
         lacking: Channel[Rendered] = Channel(limits.window, producers=_LOOKUPS)
         changed: Channel[Rendered] = Channel(limits.window, producers=copiers) if copiers else lacking
         batches: Channel[list[Rendered]] = Channel(limits.requests)
-        rows: Channel[Row] = Channel(limits.upsert_rows, producers=limits.requests + copiers)
+        rows: Channel[NewRow] = Channel(limits.upsert_rows, producers=limits.requests + copiers)
         try:
             async with asyncio.TaskGroup() as stages:
                 stages.create_task(_read(scan, pages))
                 for _ in range(_LOOKUPS):
                     stages.create_task(self._look_up(pages, lacking, done))
                 for _ in range(copiers):
-                    stages.create_task(self._copy(lacking, changed, rows))
+                    stages.create_task(self._copy(lacking, changed, rows, done))
                 stages.create_task(self._sort(changed, batches))
                 for _ in range(limits.requests):
                     stages.create_task(self._embed(batches, rows, done))
@@ -203,8 +219,8 @@ class Sync:
     ) -> None:
         async for page in pages:
             rendered = [text for document in page if (text := self._render(document, done)) is not None]
-            held = await self._collection.content_hashes([text.id for text in rendered]) if rendered else {}
-            lacking = [text for text in rendered if held.get(text.id) != text.content_hash]
+            held = await self._collection.row_hashes([text.id for text in rendered]) if rendered else {}
+            lacking = [text for text in rendered if held.get(text.id) != text.row_hash]
             kept = len(rendered) - len(lacking)
             done.unchanged += kept
             if self._board.phase == "Scanning":
@@ -212,20 +228,38 @@ class Sync:
                 self._board.unchanged = max(0, done.unchanged - self._written_before)
             self._board.settled(kept)
             for text in lacking:
+                if content_part(held.get(text.id, "")) == text.content_hash:
+                    done.keeping.add(text.id)
                 await lacking_texts.put(text)
         await lacking_texts.done()
 
-    async def _copy(self, lacking: Channel[Rendered], changed: Channel[Rendered], rows: Channel[Row]) -> None:
+    async def _copy(
+        self, lacking: Channel[Rendered], changed: Channel[Rendered], rows: Channel[NewRow], done: Pass
+    ) -> None:
         async for texts in lacking.batches(_COPY_ROWS, _WINDOW_LINGER):
-            copies = await self._donors.copies(texts) if self._donors else []
+            copies = await self._kept([text for text in texts if text.id in done.keeping])
+            done.keeping.difference_update(text.id for text in texts)
+            left = _without(texts, copies)
+            if left and self._donors:
+                copies += await self._donors.copies(left)
+                left = _without(left, copies)
             for row in copies:
                 await rows.put(row)
-            copied = {row.id for row in copies}
-            for text in texts:
-                if text.id not in copied:
-                    await changed.put(text)
+            for text in left:
+                await changed.put(text)
         await changed.done()
         await rows.done()
+
+    async def _kept(self, texts: list[Rendered]) -> list[NewRow]:
+        """Rows for those of the texts that the collection still holds, beside other fields."""
+        if not texts:
+            return []
+        by_id = {text.id: text for text in texts}
+        return [
+            NewRow(by_id[row.id], row.vector, "updated")
+            for row in await self._collection.rows(list(by_id))
+            if row.content_hash == by_id[row.id].content_hash
+        ]
 
     async def _sort(self, changed: Channel[Rendered], batches: Channel[list[Rendered]]) -> None:
         async for window in changed.batches(self._limits.window, _WINDOW_LINGER):
@@ -234,20 +268,20 @@ class Sync:
                 await batches.put(window[start : start + self._limits.batch])
         await batches.done()
 
-    async def _embed(self, batches: Channel[list[Rendered]], rows: Channel[Row], done: Pass) -> None:
+    async def _embed(self, batches: Channel[list[Rendered]], rows: Channel[NewRow], done: Pass) -> None:
         async for batch in batches:
             for row in await self._embed_batch(batch, done):
                 await rows.put(row)
         await rows.done()
 
-    async def _embed_batch(self, batch: list[Rendered], done: Pass) -> list[Row]:
+    async def _embed_batch(self, batch: list[Rendered], done: Pass) -> list[NewRow]:
         try:
             vectors = await self._encoder.embed([text.text for text in batch])
         except TextRefused as refused:
             if len(batch) == 1:
                 text = batch[0]
                 self._refused[text.id] = text.content_hash
-                done.wanted.remove(text.id, text.content_hash)
+                done.wanted.remove(text.id, text.row_hash)
                 self._leave_out(Unusable(text.id, f"refused by the encoder: {refused}"), done)
                 return []
             # One text spoils the batch; halving finds it.
@@ -255,15 +289,17 @@ class Sync:
             return await self._embed_batch(batch[:middle], done) + await self._embed_batch(
                 batch[middle:], done
             )
-        return [Row(text.id, text.content_hash, vector) for text, vector in zip(batch, vectors, strict=True)]
+        return [NewRow(text, vector) for text, vector in zip(batch, vectors, strict=True)]
 
-    async def _write(self, rows: Channel[Row], done: Pass) -> None:
+    async def _write(self, rows: Channel[NewRow], done: Pass) -> None:
         async for chunk in rows.batches(self._limits.upsert_rows, self._limits.upsert_linger):
             await self._collection.upsert(chunk)
             done.written += len(chunk)
-            reused = sum(row.reused for row in chunk)
-            self._board.reused += reused
-            self._board.embedded += len(chunk) - reused
+            origins = Counter(row.origin for row in chunk)
+            done.updated += origins["updated"]
+            self._board.updated += origins["updated"]
+            self._board.reused += origins["reused"]
+            self._board.embedded += origins["embedded"]
             self._board.settled(len(chunk))
 
     def _render(self, document: Document, done: Pass) -> Rendered | None:
@@ -271,7 +307,7 @@ class Sync:
         if isinstance(rendered, Unusable):
             self._leave_out(rendered, done)
             return None
-        done.wanted.add(rendered.id, rendered.content_hash)
+        done.wanted.add(rendered.id, rendered.row_hash)
         return rendered
 
     def _leave_out(self, document: Unusable, done: Pass) -> None:
@@ -331,3 +367,8 @@ def _first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
+
+
+def _without(texts: Iterable[Rendered], rows: Collection[NewRow]) -> list[Rendered]:
+    written = {row.rendered.id for row in rows}
+    return [text for text in texts if text.id not in written]

@@ -97,6 +97,7 @@ async def _run(kind: Kind, settings: JobSettings) -> int:
                 "embedded": board.embedded,
                 "unchanged": board.unchanged,
                 "reused": board.reused,
+                "updated": board.updated,
                 "deleted": board.deleted,
                 "failed": board.failed,
                 "duration_seconds": round(time.monotonic() - started, 3),

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from search_plane.jobs.collection import ReleaseCollection, Row
 from search_plane.jobs.idset import bucket_of
+from search_plane.jobs.rendering import content_part
 from search_plane.release.record import HASH_FIELD, ID_FIELD, VECTOR_FIELD
 from search_plane.stores.milvus import MilvusConnection
 
@@ -98,7 +99,7 @@ class ExaminedCollection(ReleaseCollection):
 
         def work(client: Any, timeout: float) -> dict[str, str]:
             return {
-                row[ID_FIELD]: row[HASH_FIELD]
+                row[ID_FIELD]: content_part(row[HASH_FIELD])
                 for page in self._pages(client, timeout, [ID_FIELD, HASH_FIELD])
                 for row in page
                 if bucket_of(row[ID_FIELD], number_of_buckets) in buckets

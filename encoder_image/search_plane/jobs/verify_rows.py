@@ -88,7 +88,7 @@ class Comparison:
     async def run(self) -> Differences:
         """What differed in two readings, at least CONFIRM_SECONDS apart. Raises JobFailed."""
         wanted = await self._scan(IdSetDigest, lambda digest, row: digest.add(row.id, row.content_hash))
-        held = await self._collection.digest()
+        held = await self._collection.digest(of_texts=True)
         differing = sorted(wanted.differing(held))
         found = Differences()
         # So many buckets at a time that their ids fit into memory whatever the collection's size.

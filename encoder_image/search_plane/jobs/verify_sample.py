@@ -5,8 +5,9 @@ from typing import Any
 
 from elasticsearch import NotFoundError
 
-from search_plane.jobs.rendering import clean, lookup
+from search_plane.jobs.rendering import clean
 from search_plane.jobs.scan import Catalogue, Document, PointInTimeExpired
+from search_plane.release.stored import lookup
 from search_plane.stores.catalogue import describe
 
 QUERY_CHARACTERS = 12

@@ -3,6 +3,7 @@
 from typing import Final, Literal
 
 import orjson
+from pydantic import model_validator
 
 from search_plane.release.identity import Frozen, canonical_sha256
 
@@ -15,8 +16,8 @@ class Fusion(Frozen):
     """Weights of the two searches in reciprocal-rank fusion; `mode` answers a query that names none."""
 
     mode: Mode = "fused"
-    semantic_weight: float = 0.6
-    keyword_weight: float = 0.4
+    semantic_weight: float = 0.5
+    keyword_weight: float = 0.5
 
 
 class BreakerPolicy(Frozen):
@@ -27,12 +28,16 @@ class BreakerPolicy(Frozen):
 
 
 class RerankerPolicy(Frozen):
-    """A cross-encoder at `url` orders the first `candidates` hits anew, of at most `max_share` of the queries."""
+    """A cross-encoder at `url` orders the first `candidates` hits anew, of at most `max_share` of the queries.
+
+    Of those that ask for it, and of `cohort_share` of the users unasked: always the same ones.
+    """
 
     url: str = ""
     candidates: int = 100
     results: int = 10
     max_share: float = 0.05
+    cohort_share: float = 0.0
     timeout_ms: float = 100.0
 
 
@@ -41,6 +46,13 @@ class ExperimentPolicy(Frozen):
 
     name: str = "default"
     arms: tuple[tuple[Mode, float], ...] = (("fused", 0.5), ("keyword", 0.5))
+
+    @model_validator(mode="after")
+    def _deals(self) -> "ExperimentPolicy":
+        shares = [share for _, share in self.arms]
+        if not shares or min(shares) < 0 or not 0 < sum(shares) < float("inf"):
+            raise ValueError(f"experiment {self.name}: arms {self.arms}: expected shares that sum to 1")
+        return self
 
 
 class SearchPolicy(Frozen):

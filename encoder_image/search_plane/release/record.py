@@ -11,8 +11,13 @@ RECORD_KIND: Final = "semanticsearch.io/release.v1"
 
 ID_FIELD = "id"
 VECTOR_FIELD = "dense"
+# The hash of the text that was embedded; where rows hold the product's fields too, their hash is behind it.
 HASH_FIELD = "content_hash"
 MAX_ID_LENGTH = 128
+
+# What rows hold: an id, a vector and a hash (1), and beside them the product's fields (2; see stored.py). New
+# collections are of the last.
+ROWS_WITH_FIELDS: Final = 2
 
 
 class HnswIndex(Frozen):
@@ -42,7 +47,8 @@ class ReleaseRecord(Frozen):
 
     `replicas` is how many times the collection is loaded: Milvus changes that number only by a read outage, so
     another number is another release. `rebuild` (a time, RFC 3339) tells a full rebuild from what it replaces; empty
-    for none. `owner` is the uid of the index that made it: only that one drops it unasked.
+    for none. `owner` is the uid of the index that made it: only that one drops it unasked. `row_schema` is what its
+    rows hold; it is no part of the release's name, so that a release made before stays the release that is wanted.
     """
 
     kind: Literal["semanticsearch.io/release.v1"] = RECORD_KIND
@@ -56,6 +62,12 @@ class ReleaseRecord(Frozen):
     rebuild: str = ""
     source: EncoderSource = EncoderSource()
     owner: str = ""
+    row_schema: int = 1
+
+    @property
+    def stores_fields(self) -> bool:
+        """Whether rows hold the product's fields beside its vector."""
+        return self.row_schema >= ROWS_WITH_FIELDS
 
     def to_description(self) -> str:
         """JSON for the collection's description."""

@@ -59,6 +59,7 @@ class JobProgress(Frozen):
     embedded: int = 0
     unchanged: int = 0
     reused: int = 0
+    updated: int = 0
     deleted: int = 0
     failed: int = 0
     rows_per_second: float = 0.0
@@ -110,9 +111,9 @@ class JobReport(Frozen):
 
     `rows` is how many rows the collection holds by the last ID check (a build worker's: documents of its slice);
     `id_sets_equal` is true only when the digests of catalogue and collection agreed, which a build worker does not
-    ask; `reused` counts vectors copied from another collection; `bad` names the first bad documents, `failed` counts
-    all. `watermark` is when the last scan of the catalogue began: later changes are not in. `verification` is the
-    verify job's.
+    ask; `reused` counts vectors copied from another collection, `updated` rows whose stored fields have changed and
+    whose text has not; `bad` names the first bad documents, `failed` counts all. `watermark` is when the last scan of
+    the catalogue began: later changes are not in. `verification` is the verify job's.
     """
 
     kind: Literal["semanticsearch.io/job-report.v1"] = REPORT_KIND
@@ -124,6 +125,7 @@ class JobReport(Frozen):
     embedded: int = 0
     unchanged: int = 0
     reused: int = 0
+    updated: int = 0
     deleted: int = 0
     failed: int = 0
     bad: tuple[BadDocument, ...] = Field(default=())

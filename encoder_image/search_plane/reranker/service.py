@@ -5,6 +5,8 @@ import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -16,7 +18,7 @@ from search_plane.encoder.planning import BatchLimits
 from search_plane.encoder.pooling import FloatArray
 from search_plane.encoder.probes import Prober
 from search_plane.encoder.session import Runtime
-from search_plane.encoder.settings import Settings
+from search_plane.encoder.settings import Device
 from search_plane.reranker.artefact import RerankerArtefact, load_reranker
 from search_plane.reranker.pairs import PairIds, PairTokeniser
 from search_plane.reranker.rerank_request import RerankRequest
@@ -24,6 +26,38 @@ from search_plane.reranker.session import CrossEncoderSession
 
 # Scores have no fixed scale: a probe may be off by so much of the spread of all of them (and of 1, where that is less).
 PROBE_TOLERANCE = 0.01
+
+
+class RerankerSettings(Protocol):
+    """What a re-ranker is told, beside an encoder or alone."""
+
+    @property
+    def reranker_dir(self) -> Path | None:
+        """Its artefact."""
+
+    @property
+    def reranker_weights(self) -> str:
+        """Its pin, `artefact:sha256:<hex>`, or empty."""
+
+    @property
+    def threads(self) -> int:
+        """Cores that it may use."""
+
+    @property
+    def device(self) -> Device:
+        """Where it computes."""
+
+    @property
+    def max_batch_tokens(self) -> int:
+        """Tokens with padding in one batch."""
+
+    @property
+    def max_batch_size(self) -> int:
+        """Pairs in one batch."""
+
+    @property
+    def max_rerank_tokens(self) -> int:
+        """Tokens that may wait."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +77,7 @@ class Scored:
     tokens: int
 
 
-def load(settings: Settings) -> LoadedReranker | None:
+def load(settings: RerankerSettings) -> LoadedReranker | None:
     """The re-ranker that the settings name, verified and run once; None where they name none.
 
     Raises ArtefactError or SessionError, each one line, when it is not what is pinned.
@@ -61,7 +95,7 @@ def load(settings: Settings) -> LoadedReranker | None:
     return LoadedReranker(artefact, tokeniser, runtime)
 
 
-def served(loaded: LoadedReranker, settings: Settings, metrics: BatchMetrics) -> Served:
+def served(loaded: LoadedReranker, settings: RerankerSettings, metrics: BatchMetrics) -> Served:
     """What the batcher needs to know of it."""
     limits = BatchLimits(settings.max_batch_tokens, settings.max_batch_size, loaded.runtime.call_tokens)
     return Served(loaded.runtime, limits, settings.max_rerank_tokens, metrics)

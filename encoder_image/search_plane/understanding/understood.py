@@ -16,11 +16,19 @@ class Correction:
 class Understood:
     """One query.
 
-    `text` is folded (NFKC, simplified, lower-case Latin) and corrected: what is embedded and looked for. `brands` are
-    values of the catalogue's brand field that the query names; with `brand_certain` only those may be hits, else they
-    are preferred. `rest` is `text` without the brands. `whole` are model numbers and measures that must match in one
-    piece (20W, Type-C, iPhone 15). `alternatives` are groups of words of `text` with what means the same, the written
-    word first. `excluded` are words after a negation (不要, 非). `price` is what price words ask for.
+    `text` is folded (NFKC, simplified, lower-case Latin) and corrected: what is embedded and looked for; sums of money
+    and what is not wanted are left out of it. `brands` are values of the catalogue's brand field that the query names;
+    with `brand_certain` only those may be hits, else they are preferred. `rest` is `text` without the brands. `whole`
+    are model numbers and measures that must match in one piece (20w, type-c, iphone 15). `alternatives` are groups of
+    words of `text` with what means the same, the written word first; a corrected word's group holds what was typed.
+    `excluded` are words after a negation (不要, 非). `price` is what price words ask for.
+
+    `brand_spellings` are other names of `brands` as titles write them, for makers of accessories name the brand only
+    there. `excluded_brands` are values of the brand field that are not wanted. `price_min` and `price_max` are bounds
+    in the catalogue's currency that were said in numbers. `other_models` are longer names than `whole` asks for: who
+    wants an iphone 15 does not want an iphone 15 pro. `kinds` are the categories that are likely meant, with their shares
+    (0..1). With `fitting` a hit is of one of the `brands` or its title holds one of these names: what is made for a phone
+    may be anybody's.
     """
 
     text: str
@@ -32,6 +40,13 @@ class Understood:
     excluded: tuple[str, ...] = ()
     price: Literal["low", "high"] | None = None
     corrections: tuple[Correction, ...] = ()
+    brand_spellings: tuple[str, ...] = ()
+    excluded_brands: tuple[str, ...] = ()
+    price_min: float | None = None
+    price_max: float | None = None
+    other_models: tuple[str, ...] = ()
+    kinds: tuple[tuple[str, float], ...] = ()
+    fitting: tuple[str, ...] = ()
 
 
 def as_written(text: str) -> Understood:

@@ -24,7 +24,7 @@ from search_operator.decide.steps import (
     ReleaseFinalizer,
     Step,
 )
-from search_operator.kubernetes_api import INDEX, POD, KubernetesApi, Object, kind_named
+from search_operator.kubernetes_api import INDEX, OPTIONAL_KINDS, POD, KubernetesApi, Object, kind_named
 from search_operator.milvus_api import MilvusPool, MilvusUnavailable
 from search_operator.observe.cache import Cache
 from search_operator.observe.credentials import StoreCredentials
@@ -99,7 +99,7 @@ class Actor:
             case ApplyObject(body=body):
                 await self._apply(body)
             case DeleteObject(kind=kind, name=name, uid=uid):
-                await self.api.delete(kind_named(kind), index.namespace, name, uid)
+                await self._delete(index, kind, name, uid)
             case NudgeGateway(pod=pod, revision=revision):
                 await self._nudge(index.namespace, pod, revision)
             case _:
@@ -114,6 +114,13 @@ class Actor:
             raise Unsettled(
                 f"applying {body['kind']} {body['metadata']['name']} changes nothing, yet it seems to differ"
             )
+
+    async def _delete(self, index: SemanticSearchIndex, kind: str, name: str, uid: str) -> None:
+        await self.api.delete(kind_named(kind), index.namespace, name, uid)
+        gone = self.cache.children((index.namespace, index.name)).get((kind, name))
+        # No watch would tell of it.
+        if gone and kind_named(kind) in OPTIONAL_KINDS:
+            self.cache.drop(gone)
 
     async def _nudge(self, namespace: str, pod: str, revision: str) -> None:
         patch = {"metadata": {"annotations": {POINTER_ANNOTATION: revision}}}

@@ -2,15 +2,9 @@
 
 from typing import Any
 
-from pymilvus import DataType, MilvusException
-from search_plane.release.record import (
-    HASH_FIELD,
-    ID_FIELD,
-    MAX_ID_LENGTH,
-    VECTOR_FIELD,
-    HnswIndex,
-    ReleaseRecord,
-)
+from pymilvus import MilvusException
+from search_plane.release.record import VECTOR_FIELD, HnswIndex, ReleaseRecord
+from search_plane.stores.schema import collection_schema
 
 from search_operator.api.index import SemanticSearchIndex
 from search_operator.decide.steps import (
@@ -26,7 +20,6 @@ from search_operator.milvus_api import CALL_SECONDS, MilvusPool, MilvusUnavailab
 from search_operator.observe.credentials import StoreCredentials
 
 LOAD_SECONDS = 30.0
-HASH_LENGTH = 64
 
 
 async def act_on_milvus(
@@ -59,14 +52,10 @@ async def act_on_milvus(
 
 
 def _create_collection(client: Any, name: str, record: ReleaseRecord) -> None:
-    schema = client.create_schema(
-        auto_id=False, enable_dynamic_field=False, description=record.to_description()
-    )
-    schema.add_field(ID_FIELD, DataType.VARCHAR, is_primary=True, max_length=MAX_ID_LENGTH)
-    schema.add_field(VECTOR_FIELD, DataType.FLOAT_VECTOR, dim=record.encoder.dimension)
-    schema.add_field(HASH_FIELD, DataType.VARCHAR, max_length=HASH_LENGTH)
     # No index_params here: with them Milvus would load at once, with its default number of replicas.
-    client.create_collection(name, schema=schema, num_shards=record.shards, timeout=CALL_SECONDS)
+    client.create_collection(
+        name, schema=collection_schema(record), num_shards=record.shards, timeout=CALL_SECONDS
+    )
 
 
 def _create_index(client: Any, name: str, hnsw: HnswIndex) -> None:

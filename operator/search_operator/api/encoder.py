@@ -43,6 +43,23 @@ class BakedWeights(ApiModel):
     """Folder of the artefact inside the image."""
 
 
+PINNED = Cel(
+    "has(self.sha256) || (has(self.image) && self.image.contains('@sha256:'))",
+    "weights is not pinned: add sha256 (of the artefact's manifest.json), or name the image by its "
+    "digest, e.g. registry.example/encoders/m3e-base@sha256:<64 hex digits>",
+    ".sha256",
+)
+"""A rule for weights."""
+Sha256 = Annotated[
+    str,
+    Field(max_length=80),
+    Cel(
+        "self.matches('^[0-9a-f]{64}$')",
+        "must be 64 small hex digits, as sha256sum prints them for the artefact's manifest.json",
+    ),
+]
+
+
 class Weights(ApiModel):
     """Where the artefact (manifest.json, model.onnx, tokenizer.json, probes.json) comes from, and its pin."""
 
@@ -51,12 +68,7 @@ class Weights(ApiModel):
             "[has(self.image), has(self.persistentVolumeClaim), has(self.bakedIn)].filter(x, x).size() == 1",
             "weights needs exactly one of image, persistentVolumeClaim and bakedIn",
         ),
-        Cel(
-            "has(self.sha256) || (has(self.image) && self.image.contains('@sha256:'))",
-            "weights is not pinned: add sha256 (of the artefact's manifest.json), or name the image by its "
-            "digest, e.g. registry.example/encoders/m3e-base@sha256:<64 hex digits>",
-            ".sha256",
-        ),
+        PINNED,
     )
 
     image: Annotated[Image, Field(min_length=1)] | None = None
@@ -65,17 +77,7 @@ class Weights(ApiModel):
     """A volume that holds the artefact."""
     baked_in: BakedWeights | None = None
     """The artefact lies in the encoder's image."""
-    sha256: (
-        Annotated[
-            str,
-            Field(max_length=80),
-            Cel(
-                "self.matches('^[0-9a-f]{64}$')",
-                "must be 64 small hex digits, as sha256sum prints them for the artefact's manifest.json",
-            ),
-        ]
-        | None
-    ) = None
+    sha256: Sha256 | None = None
     """sha256 of the artefact's manifest.json, which the encoder checks; needed unless image is by digest."""
 
 

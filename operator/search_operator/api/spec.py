@@ -15,8 +15,9 @@ HOURS_OF_LONGEST_MONTH = 744
 
 _DECIMAL = "'^[0-9]{1,12}([.][0-9]{1,6})?$'"
 _PRICES = "self.cost.prices"
+_RERANKERS = "(has(self.search.reranker) && self.search.reranker.enabled ? double(self.search.reranker.replicas) : 0.0)"
 _MINIMUM = (
-    f"(double(self.encoder.autoscaling.minReplicas) * double({_PRICES}.encoderNodeHour) + "
+    f"((double(self.encoder.autoscaling.minReplicas) + {_RERANKERS}) * double({_PRICES}.encoderNodeHour) + "
     f"(has({_PRICES}.milvusNodes) ? "
     f"double({_PRICES}.milvusNodes.count) * double({_PRICES}.milvusNodes.nodeHour) : 0.0))"
     f" * {HOURS_OF_LONGEST_MONTH}.0"
@@ -49,6 +50,11 @@ class Spec(ApiModel):
             "'cost.monthlyCap is below the cost of the minimum fleet for "
             f"{HOURS_OF_LONGEST_MONTH} hours; write at least %d, or lower "
             f"encoder.autoscaling.minReplicas'.format([int({_MINIMUM}) + 1])",
+        ),
+        Cel(
+            "!has(self.search.log.index) || self.search.log.index != self.catalogue.elasticsearch.index",
+            "search.log.index is the catalogue's own index, and a log must never lie among products; choose another",
+            ".search.log.index",
         ),
     )
 

@@ -14,6 +14,7 @@ ConditionType = Literal[
     "VectorStoreReady",
     "CatalogueReady",
     "SearchReady",
+    "EntryReady",
     "Promotable",
     "WithinBudget",
     "BackedUp",
@@ -171,6 +172,34 @@ class GatewayStatus(ApiModel):
     """Gateways that answer from the active release, by their own word."""
 
 
+class BreakerStatus(ApiModel):
+    """A dependency that gateways do without for the moment."""
+
+    name: Annotated[str, Field(max_length=64)]
+    """The dependency: encoder, milvus, elasticsearch, or semantic for encoder and Milvus together."""
+    open: int = 0
+    """Gateways whose breaker of it is open or tries it again."""
+
+
+class SearchStatus(ApiModel):
+    """How queries are answered."""
+
+    policy: Short | None = None
+    """Revision of the policy that the spec declares: fusion, synonyms, breaker, re-ranking, experiment."""
+    gateways: int = 0
+    """Gateways that say how they answer."""
+    on_policy: int = 0
+    """Of these, how many answer by that policy."""
+    degraded: bool = False
+    """Whether some gateway does without a part."""
+    breakers: Annotated[tuple[BreakerStatus, ...], Field(max_length=16), list_map("name")] = ()
+    """The parts that gateways do without."""
+    rerankers_ready: int | None = None
+    """Ready re-rankers; absent while there are none to be."""
+    rerankers_desired: int | None = None
+    """Wanted re-rankers."""
+
+
 class CapacityStatus(ApiModel):
     """What a second release beside the active one needs, and what is there."""
 
@@ -256,6 +285,8 @@ class Status(ApiModel):
     """Its encoders."""
     gateway: GatewayStatus | None = None
     """Its gateways."""
+    search: SearchStatus | None = None
+    """How queries are answered."""
     refresh: RefreshStatus | None = None
     """Its refresh."""
     capacity: CapacityStatus | None = None

@@ -10,9 +10,9 @@ from pydantic import Field
 from search_operator.api.schema import Cel
 
 # CEL expands \u itself, so the CRD stays ASCII: full-width forms, the ideographic space and CJK punctuation.
-_FULL_WIDTH = r"[\uFF01-\uFF5E\uFFE5\u3000-\u303F]"
+FULL_WIDTH = r"[\uFF01-\uFF5E\uFFE5\u3000-\u303F]"
 HALF_WIDTH = Cel(
-    f"!self.matches('{_FULL_WIDTH}')",
+    f"!self.matches('{FULL_WIDTH}')",
     "holds full-width characters; type digits and punctuation in half width, e.g. 12:30 for １２：３０",
 )
 
@@ -40,7 +40,7 @@ Cron = Annotated[
     Field(min_length=1, max_length=100),
     HALF_WIDTH,
     Cel(
-        f"self.matches('{_FULL_WIDTH}') || self.matches(r'^{_CRON}$')",
+        f"self.matches('{FULL_WIDTH}') || self.matches(r'^{_CRON}$')",
         "must have 5 cron fields, minute hour day-of-month month day-of-week (0-6, 0 is Sunday), separated "
         'by one space each, e.g. "0 3 * * 1" for Mondays at 3:00',
     ),
@@ -127,22 +127,28 @@ Amount = Annotated[
     Field(min_length=1, max_length=20),
     HALF_WIDTH,
     Cel(
-        f"self.matches('{_FULL_WIDTH}') || self.matches('{_DECIMAL}')",
+        f"self.matches('{FULL_WIDTH}') || self.matches('{_DECIMAL}')",
         "must be a decimal number in quotes without sign, currency or thousands separators, "
         'e.g. "5000" or "0.35"',
     ),
 ]
 """An amount of money or another exact decimal, as text; at most 6 decimals (micro-units)."""
 
+_RATIO = "^(0([.][0-9]{1,6})?|1([.]0{1,6})?)$"
 Ratio = Annotated[
     str,
     Field(min_length=1, max_length=10),
     HALF_WIDTH,
     Cel(
-        f"self.matches('{_FULL_WIDTH}') || self.matches('^(0([.][0-9]{{1,6}})?|1([.]0{{1,6}})?)$')",
+        f"self.matches('{FULL_WIDTH}') || self.matches('{_RATIO}')",
         'must be a decimal number between 0 and 1 in quotes, e.g. "0.95"',
     ),
 ]
+
+
+def is_ratio(text: str) -> str:
+    """CEL that tells whether a text is a `Ratio`, for a rule that computes with it: what is none has its own."""
+    return f"{text}.matches('{_RATIO}')"
 
 
 def decimal_of(text: str) -> Decimal:
@@ -213,7 +219,7 @@ MilvusEndpoint = Annotated[
     NO_CREDENTIALS,
     NOT_LINK_LOCAL,
     Cel(
-        f"self.contains('@') || self.matches('{_FULL_WIDTH}') || self.matches(r'^(https?://)?{_HOST}:{_PORT}$')",
+        f"self.contains('@') || self.matches('{FULL_WIDTH}') || self.matches(r'^(https?://)?{_HOST}:{_PORT}$')",
         "must be host:port of Milvus, e.g. milvus.stores.svc:19530, or https://host:port for TLS; no path",
     ),
 ]
@@ -224,7 +230,7 @@ HttpEndpoint = Annotated[
     NO_CREDENTIALS,
     NOT_LINK_LOCAL,
     Cel(
-        f"self.contains('@') || self.matches('{_FULL_WIDTH}') || "
+        f"self.contains('@') || self.matches('{FULL_WIDTH}') || "
         f"self.matches(r'^https?://{_HOST}(:{_PORT})?(/[A-Za-z0-9._~-]+)*/?$')",
         "must be an http or https URL without query, e.g. https://elasticsearch.stores.svc:9200",
     ),

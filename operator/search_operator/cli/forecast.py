@@ -23,6 +23,7 @@ from search_operator.decide.changes import Change, changes
 from search_operator.decide.cost import Bill, bill
 from search_operator.decide.schedule import requested_at, rfc3339
 from search_operator.observe.observation import Capacity
+from search_operator.render.reranker import devices_of, reranker_of
 
 _NO_STATUS = "without a status: what is active and what is retained is taken from the spec alone"
 
@@ -61,7 +62,8 @@ class Forecast:
 
     `active` is the release that answers now and `wanted` the one that the new spec asks for, empty where not known;
     `same_vectors` tells whether both have one fingerprint, so that encoders are shared and vectors copied. `memory`
-    is what the new collection needs in Milvus, all replicas, e.g. 7.1Gi, empty when the rows are not known.
+    is what the new collection needs in Milvus, all replicas, e.g. 7.1Gi, empty when the rows are not known. `rerankers`
+    tells how many re-rankers run and on what, empty for none.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Forecast:
     fleets: tuple[FleetLine, ...] = ()
     shortages: tuple[str, ...] = ()
     memory: str = ""
+    rerankers: str = ""
     bill: Bill | None = None
     bill_during: Bill | None = None
 
@@ -215,6 +218,7 @@ def _told(
         fleets=lines,
         shortages=tuple(shortage.message for shortage in room(new.spec, Capacity(), Need(0, 0), own)),
         memory=_memory(new, rows) if rows and kind in BUILDS else "",
+        rerankers=_rerankers(new),
         bill=bill(new.spec, new.spec.encoder.autoscaling.min_replicas),
         bill_during=bill(new.spec, sum(fleet.minimum for fleet in sizes.values())) if own else None,
     )
@@ -236,6 +240,15 @@ def _memory(new: SemanticSearchIndex, rows: int) -> str:
     milvus = new.spec.vector_store.milvus
     dimension = encoder_identity(new.spec).dimension
     return binary_size(collection_bytes(rows, dimension, milvus.index.m, milvus.replicas))
+
+
+def _rerankers(new: SemanticSearchIndex) -> str:
+    reranker = reranker_of(new)
+    if reranker is None:
+        return ""
+    devices = devices_of(new, reranker)
+    on = f"{devices} x {new.spec.encoder.accelerator.resource} each" if devices else "on CPU"
+    return f"{reranker.replicas}, {on}, which the bill counts as encoders; queries wait {reranker.timeout} for them"
 
 
 def _notes(new: SemanticSearchIndex, kind: Kind) -> tuple[str, ...]:

@@ -50,6 +50,9 @@ def _body(told: Forecast, new: SemanticSearchIndex) -> Iterator[str]:
         yield _line("together", _together(told, new))
         for shortage in told.shortages:
             yield _line("too few", shortage)
+    if told.rerankers:
+        yield "\nre-rankers"
+        yield _line("pods", told.rerankers)
     if told.memory:
         yield "\nmemory in Milvus"
         yield _line(told.wanted, f"about {told.memory} more, all replicas, until the replaced release goes")

@@ -27,10 +27,14 @@ class Fleet:
 
 @dataclass(frozen=True)
 class Need:
-    """What a release still lacks: devices for its encoders, bytes for its rows in Milvus, all replicas."""
+    """What a release still lacks: devices for its encoders, bytes for its rows in Milvus, all replicas.
+
+    `rerankers` are the devices that re-rankers wait for, which no release takes from them.
+    """
 
     devices: int
     memory: int
+    rerankers: int = 0
 
 
 @dataclass(frozen=True)
@@ -104,13 +108,17 @@ def _encoders(spec: Spec, fleet: Fleet | None) -> Shortage | None:
 
 
 def _devices(spec: Spec, capacity: Capacity, wanted: Need) -> Shortage | None:
-    if capacity.gpus_free is None or wanted.devices <= capacity.gpus_free:
+    if capacity.gpus_free is None or not wanted.devices:
+        return None
+    if wanted.devices + wanted.rerankers <= capacity.gpus_free:
         return None
     accelerator = spec.encoder.accelerator
     nodes = ", ".join(f"{k}={v}" for k, v in sorted(accelerator.effective_node_selector().items())) or "any"
+    besides = f" (and re-rankers {wanted.rerankers})" if wanted.rerankers else ""
     message = (
-        f"the release needs {wanted.devices} x {accelerator.resource} more, but of {capacity.gpus_total} on nodes with "
-        f"{nodes} only {capacity.gpus_free} are free; add nodes, lower spec.encoder.autoscaling.minReplicas, "
+        f"the release needs {wanted.devices} x {accelerator.resource} more{besides}, but of {capacity.gpus_total} on "
+        f"nodes with {nodes} only {capacity.gpus_free} are free; add nodes, lower "
+        "spec.encoder.autoscaling.minReplicas, "
         "or set spec.rollout.capacityCheck: Warn where an autoscaler adds nodes"
     )
     return Shortage("Devices", message)

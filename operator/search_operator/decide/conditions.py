@@ -1,12 +1,13 @@
 """Conditions: small pure functions, one statement each, with a reason for machines and a remedy for people."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 from search_operator.decide.cost import amount, bill
+from search_operator.decide.entering import entry_ready
 from search_operator.decide.release import Release, State
 from search_operator.decide.rollout import Rollout
+from search_operator.decide.searching import remarks, search_status
+from search_operator.decide.statement import Statement
 from search_operator.decide.steps import (
     CreateCollection,
     CreateIndex,
@@ -31,19 +32,11 @@ WORKED_BY = {State.BUILDING: "build", State.CATCHING_UP: "catchup", State.VERIFY
 PULL_FAILURES = frozenset({"ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName"})
 
 
-@dataclass(frozen=True)
-class Statement:
-    """A condition before it gets its times: type, status, reason, message; `stalls` when a person must act."""
-
-    type: str
-    status: Literal["True", "False", "Unknown"]
-    reason: str
-    message: str
-    stalls: bool = False
-
-
 def statements(observation: Observation, now: Rollout, outcome: Outcome) -> list[Statement]:
-    """Every condition of the API, always all of them; Ready, Reconciling and Stalled summarise the others."""
+    """Every condition of the API, always all of them, EntryReady where an entry is asked for.
+
+    Ready, Reconciling and Stalled summarise the others.
+    """
     parts = [
         encoder_ready(observation, now),
         vector_store_ready(observation, now, outcome),
@@ -51,7 +44,14 @@ def statements(observation: Observation, now: Rollout, outcome: Outcome) -> list
         search_ready(observation, now),
     ]
     rollout = promotable(observation, now)
-    others = [rollout, within_budget(observation, now), backed_up(), paused(observation)]
+    entry = entry_ready(observation)
+    others = [
+        *([entry] if entry else []),
+        rollout,
+        within_budget(observation, now),
+        backed_up(),
+        paused(observation),
+    ]
     other_failures = [f for f in outcome.failures if not _of_focus(f, now)]
     return [
         ready(now, parts),
@@ -163,9 +163,10 @@ def search_ready(observation: Observation, now: Rollout) -> Statement:
             kind, "False", "NoActiveRelease", f"release {now.focus.name} is {now.focus.state.value}{waiting}"
         )
     if gateway_ready > 0:
-        return Statement(
-            kind, "True", "Serving", f"{gateway_ready} of {wanted} gateways serve {now.focus.name}"
-        )
+        said = search_status(observation)
+        serving = f"{gateway_ready} of {wanted} gateways serve {now.focus.name}"
+        reason = "Degraded" if said.degraded else "Serving"
+        return Statement(kind, "True", reason, "; ".join([serving, *remarks(said)]))
     trouble = pod_trouble([pod for pod in observation.pods if pod.component == "gateway"])
     if trouble:
         return Statement(kind, "False", trouble.reason, trouble.message, trouble.needs_a_person)

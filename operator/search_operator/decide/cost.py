@@ -7,7 +7,6 @@ hours in which every encoder that is allowed runs all the time stays under the c
 from dataclasses import dataclass
 from decimal import Decimal
 
-from search_operator.api.operations import Cost
 from search_operator.api.spec import HOURS_OF_LONGEST_MONTH, Spec
 
 MICROS = 1_000_000
@@ -15,7 +14,10 @@ MICROS = 1_000_000
 
 @dataclass(frozen=True)
 class Rates:
-    """Prices per hour and the cap, in micro-units of the currency."""
+    """Prices per hour and the cap, in micro-units of the currency.
+
+    `fixed_hour` is what no autoscaler changes: Milvus' nodes, and re-rankers, each counted as an encoder.
+    """
 
     encoder_hour: int
     fixed_hour: int
@@ -45,13 +47,20 @@ def amount(value: int) -> str:
     return f"{(Decimal(value) / MICROS).quantize(Decimal('0.01'), rounding='ROUND_HALF_UP')}"
 
 
-def rates(cost: Cost | None) -> Rates | None:
+def rates(spec: Spec) -> Rates | None:
     """The prices as the resource states them; None without prices."""
+    cost = spec.cost
     if cost is None or cost.prices is None:
         return None
-    nodes = cost.prices.milvus_nodes
+    nodes, encoder_hour = cost.prices.milvus_nodes, micros(cost.prices.encoder_node_hour)
     fixed = nodes.count * micros(nodes.node_hour) if nodes else 0
-    return Rates(micros(cost.prices.encoder_node_hour), fixed, micros(cost.monthly_cap))
+    return Rates(encoder_hour, fixed + rerankers(spec) * encoder_hour, micros(cost.monthly_cap))
+
+
+def rerankers(spec: Spec) -> int:
+    """Re-rankers that run."""
+    reranker = spec.search.reranker
+    return reranker.replicas if reranker and reranker.enabled else 0
 
 
 def allowed_max(prices: Rates, minimum: int, maximum: int, hours: int) -> int:
@@ -64,7 +73,7 @@ def allowed_max(prices: Rates, minimum: int, maximum: int, hours: int) -> int:
 
 def allowed_max_replicas(spec: Spec) -> int:
     """The HPA's maximum: the declared one, or what the cap allows when it is to be clamped."""
-    scaling, prices = spec.encoder.autoscaling, rates(spec.cost)
+    scaling, prices = spec.encoder.autoscaling, rates(spec)
     if spec.cost is None or prices is None or spec.cost.action != "Clamp":
         return scaling.max_replicas
     return allowed_max(prices, scaling.min_replicas, scaling.max_replicas, HOURS_OF_LONGEST_MONTH)
@@ -72,7 +81,7 @@ def allowed_max_replicas(spec: Spec) -> int:
 
 def bill(spec: Spec, encoders: int) -> Bill | None:
     """The bill with `encoders` running; None without prices."""
-    prices = rates(spec.cost)
+    prices = rates(spec)
     if prices is None or spec.cost is None:
         return None
     highest = allowed_max_replicas(spec)

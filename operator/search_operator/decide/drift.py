@@ -30,7 +30,9 @@ def _covers_list(live: Sequence[Any], desired: Sequence[Any]) -> bool:
     key = next(
         (k for k in _MERGE_KEYS if desired and all(isinstance(d, Mapping) and k in d for d in desired)), None
     )
-    if key is None:
+    names = [_identity(item, key) for item in desired] if key else []
+    # Several of one name, such as two listeners of one Gateway, are told apart by their places.
+    if key is None or len(set(names)) < len(names):
         return len(live) == len(desired) and all(covers(a, b) for a, b in zip(live, desired, strict=True))
     by_key = {_identity(item, key): item for item in live if isinstance(item, Mapping)}
     found = ((by_key.get(_identity(item, key)), item) for item in desired)

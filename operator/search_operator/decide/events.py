@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 COLLECTION_GONE = "CollectionGone"
+DEGRADED = "Degraded"
 TOLD = (
     "Ready",
     "EncoderReady",
     "VectorStoreReady",
     "CatalogueReady",
     "SearchReady",
+    "EntryReady",
     "WithinBudget",
     "Paused",
 )
@@ -28,6 +30,7 @@ UNDER_WAY = frozenset(
         "Loading",
         "NoActiveRelease",
         "GatewayNotReady",
+        "WaitingForController",
         "Deleting",
         "NotPaused",
     ]
@@ -52,8 +55,8 @@ def events(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Event]:
         news = (told.get("status"), told.get("reason")) != (condition["status"], condition["reason"])
         if kind not in TOLD or not news or (not told and condition["reason"] in UNDER_WAY):
             continue
-        gone = condition["reason"] == COLLECTION_GONE
-        warning = gone or (condition["status"] == "False" and condition["reason"] not in UNDER_WAY)
+        trouble = condition["reason"] in (COLLECTION_GONE, DEGRADED)
+        warning = trouble or (condition["status"] == "False" and condition["reason"] not in UNDER_WAY)
         message = f"{kind} is {condition['status']}: {condition['message']}"
         found.append(Event("Warning" if warning else "Normal", condition["reason"], message))
     stages = {r["name"]: r.get("stage", r.get("role")) for r in before.get("releases", ())}

@@ -37,8 +37,9 @@ from search_operator.decide.transitions import active_collection_is_missing
 from search_operator.observe.book import Book
 from search_operator.observe.observation import JobView, Observation
 from search_operator.render.access import access_objects
-from search_operator.render.child import Images, Object
+from search_operator.render.child import Images, Object, is_ours
 from search_operator.render.encoder import encoder_objects, fleet_name
+from search_operator.render.entry import entry_key, entry_objects
 from search_operator.render.gateway import active_name, gateway_objects, pointer, pointer_revision
 from search_operator.render.jobs import (
     attempt_job,
@@ -47,6 +48,8 @@ from search_operator.render.jobs import (
     refresh_job,
     release_config,
 )
+from search_operator.render.policy import policy_of
+from search_operator.render.reranker import reranker_objects
 from search_operator.render.stores import snapshot_of
 
 
@@ -96,6 +99,9 @@ def desired_children(observation: Observation, now: Rollout, installation: Insta
         children.append(pointer_by(index, now.book, now.announced))
     children += _encoders(index, now, images)
     children += gateway_objects(index, images)
+    children += reranker_objects(index, images)
+    # What the API can't have is told by a condition; everything else goes on.
+    children += [] if observation.entry.problem else entry_objects(index)
     children += _refreshes(observation, now, images)
     if now.candidate:
         children += _candidate_jobs(index, now.candidate, images)
@@ -187,12 +193,18 @@ def _nudges(observation: Observation, now: Rollout) -> list[Step]:
         return []
     active = snapshot_of(index, now.active.record).revision() if now.active else ""
     following = snapshot_of(index, now.announced.record).revision() if now.announced else ""
+    policy = policy_of(index).revision()
     return [
         NudgeGateway(f"gateway {gateway.pod} has not heard of the pointer's content", gateway.pod, told)
         for gateway in observation.gateways
         if gateway.nudged != told
         and gateway.state is not None
-        and (gateway.state.revision != active or (following and gateway.state.next_revision != following))
+        and (
+            gateway.state.revision != active
+            or (following and gateway.state.next_revision != following)
+            # An older gateway knows of no policy, and names none.
+            or gateway.state.policy not in ("", policy)
+        )
     ]
 
 
@@ -203,7 +215,7 @@ def _apply(observation: Observation, children: list[Object]) -> list[Step]:
         live = observation.child(kind, name)
         if live is None:
             steps.append(ApplyObject(f"{kind} {name} is missing", wish))
-        elif not _controlled(live, observation.index):
+        elif not is_ours(live, observation.index):
             # Taking it over would hand its fate to our index.
             steps.append(NameTaken(f"{kind} {name} is somebody else's", f"{kind} {name}"))
         elif kind != "Job" and not covers(live, wish):
@@ -222,12 +234,14 @@ def _garbage(observation: Observation, children: list[Object], now: Rollout) -> 
     if pointer_is_lost(observation):
         return []
     answering = _answering(observation)
+    if observation.entry.problem and (unreadable := entry_key(observation.index)):
+        wanted.add(unreadable)
     return [
         DeleteObject(f"no release needs {kind} {name}", kind, name, live["metadata"]["uid"])
         for (kind, name), live in sorted(observation.children.items())
         if (kind, name) not in wanted
         and (name not in answering or kind == "HorizontalPodAutoscaler")
-        and (_controlled(live, observation.index) or _scheduled(live, observation))
+        and (is_ours(live, observation.index) or _scheduled(live, observation))
         and not live["metadata"].get("deletionTimestamp")
     ]
 
@@ -268,17 +282,12 @@ def _is_stale(job: JobView, now: Rollout) -> bool:
     return held is not None and held.release == job.release and not begun_since(job, held.since)
 
 
-def _controlled(live: Object, index: SemanticSearchIndex) -> bool:
-    owners = live["metadata"].get("ownerReferences", ())
-    return any(owner.get("uid") == index.uid and owner.get("controller") for owner in owners)
-
-
 def _scheduled(live: Object, observation: Observation) -> bool:
     """Whether a CronJob of ours made it; one whose release has gone would fail on, and hold up those that are due."""
     crons = {
         child["metadata"]["uid"]
         for (kind, _), child in observation.children.items()
-        if kind == "CronJob" and _controlled(child, observation.index)
+        if kind == "CronJob" and is_ours(child, observation.index)
     }
     return any(owner.get("uid") in crons for owner in live["metadata"].get("ownerReferences", ()))
 
@@ -370,7 +379,7 @@ def _deletion(observation: Observation) -> list[Step]:
         DeleteObject("the index is being deleted", kind, name, live["metadata"]["uid"])
         for (kind, name), live in sorted(observation.children.items())
         if kind in ("CronJob", "Job")
-        and _controlled(live, index)
+        and is_ours(live, index)
         and not live["metadata"].get("deletionTimestamp")
     ]
     if index.spec.deletion_policy == "Retain":

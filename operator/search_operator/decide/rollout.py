@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from search_plane.release.record import ReleaseRecord, ReleaseSnapshot, alias_name
+from search_plane.release.record import ROWS_WITH_FIELDS, ReleaseRecord, ReleaseSnapshot, alias_name
 
 from search_operator.api.derive import desired_release, encoder_identity, encoder_source, hnsw_index
 from search_operator.api.index import SemanticSearchIndex
@@ -76,6 +76,7 @@ def desired_record(index: SemanticSearchIndex, rebuild: str = "") -> ReleaseReco
         rebuild=rebuild,
         source=encoder_source(index.spec),
         owner=index.uid,
+        row_schema=ROWS_WITH_FIELDS,
     )
 
 

@@ -1,5 +1,7 @@
 """What a candidate needs beside the active release, and what of it is lacking."""
 
+from dataclasses import replace
+
 from search_plane.release.record import ReleaseRecord
 
 from search_operator.decide.capacity import Fleet, Need, Shortage, fleets, need, room
@@ -7,6 +9,7 @@ from search_operator.decide.release import collection_of
 from search_operator.observe.book import Book
 from search_operator.observe.observation import Observation
 from search_operator.render.encoder import encoder_name
+from search_operator.render.reranker import devices_of, reranker_of
 
 
 def shortages_of(observation: Observation, book: Book) -> tuple[Shortage, ...]:
@@ -31,7 +34,16 @@ def second_need(observation: Observation, book: Book) -> tuple[Need, Fleet | Non
         placed=_placed(observation, candidate.record),
         loaded=_rows(observation, candidate.record),
     )
-    return lacking, fleet
+    return replace(lacking, rerankers=_rerankers_without_node(observation)), fleet
+
+
+def _rerankers_without_node(observation: Observation) -> int:
+    """Devices that re-rankers wait for."""
+    reranker = reranker_of(observation.index)
+    if reranker is None:
+        return 0
+    waiting = sum(pod.component == "reranker" and bool(pod.unschedulable) for pod in observation.pods)
+    return waiting * devices_of(observation.index, reranker)
 
 
 def fleet_order(book: Book) -> list[str]:

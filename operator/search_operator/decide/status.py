@@ -19,13 +19,15 @@ from search_operator.api.status import (
     Summary,
 )
 from search_operator.decide.capacity import binary_size
-from search_operator.decide.conditions import Statement, gateway_counts, statements
+from search_operator.decide.conditions import gateway_counts, statements
 from search_operator.decide.cost import allowed_max_replicas, amount, bill
 from search_operator.decide.release import Release, State, newest_job, told_condition
 from search_operator.decide.release_status import build_progress, dump, job_outcome, release_statuses
 from search_operator.decide.rollout import Rollout, pointer_is_lost, rollout
 from search_operator.decide.schedule import next_due, rfc3339
+from search_operator.decide.searching import search_status
 from search_operator.decide.second_release import second_need
+from search_operator.decide.statement import Statement
 from search_operator.decide.steps import Outcome
 from search_operator.observe.observation import Observation
 from search_operator.render.encoder import CPU_TARGET_PERCENT
@@ -59,6 +61,7 @@ def status(observation: Observation, outcome: Outcome) -> Object:
                 scaler=f"HPA (cpu, target {CPU_TARGET_PERCENT} %)",
             ),
             gateway=_gateway(observation, now),
+            search=search_status(observation),
             refresh=_refresh(observation, now),
             capacity=_capacity(observation, now),
             cost=_cost(observation, now),
@@ -188,7 +191,7 @@ def _capacity(observation: Observation, now: Rollout) -> CapacityStatus | None:
         return None
     lacking, found = wanted[0], observation.capacity
     return CapacityStatus(
-        gpus_needed=lacking.devices,
+        gpus_needed=lacking.devices + lacking.rerankers,
         gpus_free=found.gpus_free,
         memory_needed=binary_size(lacking.memory),
         memory_free=binary_size(found.memory_free) if found.memory_free is not None else None,

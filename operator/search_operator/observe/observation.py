@@ -137,6 +137,14 @@ class JobView:
 
 
 @dataclass(frozen=True)
+class EntryView:
+    """The Ingress or HTTPRoute that the spec asks for, whoever's it is; `problem` where the API can't have one."""
+
+    live: Object | None = None
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True)
 class Observation:
     """All that plan() and status() may look at. `now` is timezone-aware UTC."""
 
@@ -152,6 +160,7 @@ class Observation:
     secret_problem: Problem | None = None
     milvus: MilvusView = MilvusView()
     catalogue: CatalogueView = CatalogueView()
+    entry: EntryView = EntryView()
 
     def child(self, kind: str, name: str) -> Object | None:
         """The live child, if it exists."""

@@ -18,6 +18,7 @@ from search_operator.observe.cache import Cache, Object
 from search_operator.observe.capacity import CapacityReader, worth_asking
 from search_operator.observe.credentials import StoreCredentials, read_credentials
 from search_operator.observe.elasticsearch import CatalogueReader
+from search_operator.observe.entry import look_at_entry, with_entry
 from search_operator.observe.gateways import look_at_gateways
 from search_operator.observe.milvus import look_at_milvus
 from search_operator.observe.observation import (
@@ -54,16 +55,17 @@ class Observer:
         pointer = children.get(("ConfigMap", active_name(index.name)))
         book = book_in(pointer)
         credentials = await read_credentials(self.api, index)
-        stores, progress, gateways, capacity = await asyncio.gather(
+        stores, progress, gateways, capacity, entry = await asyncio.gather(
             self._stores(index, credentials),
             self._progress(pods, jobs),
             look_at_gateways(self.http, pods),
             self._capacity(index, book, credentials),
+            look_at_entry(self.api, self.cache, index),
         )
         observation = Observation(
             now=datetime.now(UTC),
             index=index,
-            children=children,
+            children=with_entry(children, index, entry),
             pods=pods,
             jobs=tuple(job_view(job, pods, progress.get(job["metadata"]["name"])) for job in jobs),
             snapshot=snapshot_in(pointer),
@@ -73,6 +75,7 @@ class Observer:
             secret_problem=credentials.problem,
             milvus=stores.milvus,
             catalogue=stores.catalogue,
+            entry=entry,
         )
         return observation, credentials
 

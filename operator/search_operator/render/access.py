@@ -1,11 +1,14 @@
 """Who may talk to whom: one ServiceAccount and one NetworkPolicy per component."""
 
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from search_operator.api.index import SemanticSearchIndex
 from search_operator.render.child import HTTP_PORT, MANAGED_BY, Component, Object, child, labels
+from search_operator.render.reranker import reranker_of
 
 LINK_LOCAL = "169.254.0.0/16"
+_RERANKER: tuple[str, Component] = ("reranker", "reranker")
 _JOBS: tuple[Component, ...] = ("build", "catchup", "verify", "refresh")
 
 
@@ -16,6 +19,7 @@ def access_objects(index: SemanticSearchIndex, operator_namespace: str) -> list[
         _policy(index, "encoder", _encoder_policy(index)),
         _policy(index, "gateway", _gateway_policy(index)),
         _policy(index, "jobs", _jobs_policy(index, operator_namespace)),
+        *([_policy(index, "reranker", _reranker_policy(index))] if reranker_of(index) else []),
     ]
 
 
@@ -24,6 +28,7 @@ def _service_accounts(index: SemanticSearchIndex) -> list[Object]:
         ("encoder", "encoder"),
         ("gateway", "gateway"),
         ("jobs", "build"),
+        *([_RERANKER] if reranker_of(index) else []),
     )
     return [
         child(
@@ -38,8 +43,16 @@ def _service_accounts(index: SemanticSearchIndex) -> list[Object]:
     ]
 
 
+_COMPONENTS: Mapping[str, Component] = {
+    "encoder": "encoder",
+    "gateway": "gateway",
+    "jobs": "build",
+    "reranker": "reranker",
+}
+
+
 def _policy(index: SemanticSearchIndex, name: str, spec: Object) -> Object:
-    component: Component = "build" if name == "jobs" else "encoder" if name == "encoder" else "gateway"
+    component = _COMPONENTS[name]
     body = {"spec": {"policyTypes": ["Ingress", "Egress"], **spec}}
     return child(index, "networking.k8s.io/v1", "NetworkPolicy", f"{index.name}-{name}", component, body)
 
@@ -53,10 +66,18 @@ def _encoder_policy(index: SemanticSearchIndex) -> Object:
 
 
 def _gateway_policy(index: SemanticSearchIndex) -> Object:
+    models: tuple[Component, ...] = ("encoder", "reranker") if reranker_of(index) else ("encoder",)
     return {
         "podSelector": {"matchLabels": labels(index.name, "gateway")},
         "ingress": [{"ports": [_tcp(HTTP_PORT)]}],
-        "egress": _egress(index),
+        "egress": _egress(index, *models),
+    }
+
+
+def _reranker_policy(index: SemanticSearchIndex) -> Object:
+    return {
+        "podSelector": {"matchLabels": labels(index.name, "reranker")},
+        "ingress": [{"from": [_pods(index, "gateway")], "ports": [_tcp(HTTP_PORT)]}],
     }
 
 
@@ -69,18 +90,18 @@ def _jobs_policy(index: SemanticSearchIndex, operator_namespace: str) -> Object:
             ],
         },
         "ingress": [{"from": [_operator(operator_namespace)], "ports": [_tcp(HTTP_PORT)]}],
-        "egress": _egress(index),
+        "egress": _egress(index, "encoder"),
     }
 
 
-def _egress(index: SemanticSearchIndex) -> list[Object]:
-    """Name resolution, the encoder, and the two stores' ports; never the node's metadata address."""
+def _egress(index: SemanticSearchIndex, *models: Component) -> list[Object]:
+    """Name resolution, models' pods, and the two stores' ports; never the node's metadata address."""
     milvus = urlsplit(index.spec.vector_store.milvus.uri).port or 19530
     url = urlsplit(index.spec.catalogue.elasticsearch.endpoint or "")
     elasticsearch = url.port or (443 if url.scheme == "https" else 80)
     return [
         {"ports": [{"protocol": "UDP", "port": 53}, _tcp(53)]},
-        {"to": [_pods(index, "encoder")], "ports": [_tcp(HTTP_PORT)]},
+        {"to": [_pods(index, model) for model in models], "ports": [_tcp(HTTP_PORT)]},
         {
             "to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": [LINK_LOCAL]}}],
             "ports": [_tcp(port) for port in sorted({milvus, elasticsearch})],

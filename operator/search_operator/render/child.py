@@ -10,7 +10,7 @@ from search_operator.api.index import SemanticSearchIndex
 from search_operator.decide.drift import APPLIED_HASH
 
 Object = dict[str, Any]
-Component = Literal["encoder", "gateway", "build", "catchup", "verify", "refresh"]
+Component = Literal["encoder", "gateway", "reranker", "build", "catchup", "verify", "refresh"]
 
 INDEX_LABEL = "semanticsearch.io/index"
 RELEASE_LABEL = "semanticsearch.io/release"
@@ -58,10 +58,12 @@ def child(
 
     The seal is a hash of the wish: it makes a field that is no longer wished for visible as drift.
     """
+    metadata, rest = body.get("metadata", {}), {k: v for k, v in body.items() if k != "metadata"}
     wish: Object = {
         "apiVersion": api_version,
         "kind": kind,
         "metadata": {
+            **metadata,
             "name": name,
             "namespace": index.namespace,
             "labels": labels(index.name, component, release),
@@ -76,11 +78,18 @@ def child(
                 }
             ],
         },
-        **body,
+        **rest,
     }
     wish = without_empty(wish)
-    wish["metadata"]["annotations"] = {APPLIED_HASH: canonical_sha256(wish)[:16]}
+    annotations = wish["metadata"].get("annotations", {})
+    wish["metadata"]["annotations"] = {**annotations, APPLIED_HASH: canonical_sha256(wish)[:16]}
     return wish
+
+
+def is_ours(live: Object, index: SemanticSearchIndex) -> bool:
+    """Whether a live object is this index's own."""
+    owners = live["metadata"].get("ownerReferences", ())
+    return any(owner.get("uid") == index.uid and owner.get("controller") for owner in owners)
 
 
 def without_empty(value: Any) -> Any:

@@ -20,7 +20,7 @@ from pythonjsonlogger.json import JsonFormatter
 
 from search_operator.act.execute import Actor
 from search_operator.decide.plan import Installation
-from search_operator.kubernetes_api import CHILD_KINDS, INDEX, POD, KubernetesApi
+from search_operator.kubernetes_api import CHILD_KINDS, INDEX, OPTIONAL_KINDS, POD, Kind, KubernetesApi
 from search_operator.milvus_api import MilvusPool
 from search_operator.observe.cache import Cache, IndexKey
 from search_operator.observe.capacity import CapacityReader
@@ -113,11 +113,23 @@ class Operator:
                 for o in await self.api.list(kind, label_selector=OURS, namespace=ns)
             ]
             changed |= self.cache.replace(kind.kind, found)
+        for kind in OPTIONAL_KINDS:
+            found = [o for ns in self._scopes() for o in await self._list_optional(kind, ns)]
+            changed |= self.cache.replace(kind.kind, found)
         indexes = [o for ns in self._scopes() for o in await self.api.list(INDEX, namespace=ns)]
         live = {self.cache.put_index(body) for body in indexes}
         for ghost in set(self.cache.indexes) - live:
             self.cache.drop_index(ghost)
         return changed
+
+    async def _list_optional(self, kind: Kind, namespace: str) -> list[dict[str, Any]]:
+        """Objects of a kind that may not be served here, or not be ours to list: none then."""
+        try:
+            return await self.api.list(kind, label_selector=OURS, namespace=namespace)
+        except DynamicApiError as error:
+            if error.status not in (403, 404):
+                raise
+            return []
 
     def _scopes(self) -> tuple[str, ...]:
         return self.settings.namespaces or ("",)

@@ -1,6 +1,6 @@
 """Prometheus metrics of the operator."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -39,15 +39,26 @@ ON_ACTIVE = Gauge(
     "Gateways that answer from the active release, by their own word.",
     ["namespace", "index"],
 )
+ON_POLICY = Gauge(
+    "semantic_search_index_gateways_on_policy",
+    "Gateways that answer by the policy that the spec declares, by their own word.",
+    ["namespace", "index"],
+)
+BREAKER = Gauge(
+    "semantic_search_index_breakers_open",
+    "Gateways that do without a dependency, by their own word.",
+    ["namespace", "index", "dependency"],
+)
+RERANKERS = Gauge(
+    "semantic_search_index_rerankers", "Re-ranker pods of an index.", ["namespace", "index", "state"]
+)
 _VALUES = {"True": 1, "False": 0, "Unknown": -1}
 _GATE_VALUES = {"Passed": 1, "Failed": 0, "Pending": -1}
-_told_releases: dict[tuple[str, str], dict[Gauge, set[tuple[str, ...]]]] = {}
+_told: dict[tuple[str, str], dict[Gauge, set[tuple[str, ...]]]] = {}
 
 
 def tell(namespace: str, index: str, said: Mapping[str, Any]) -> None:
     """Show a status as metrics."""
-    for condition in said.get("conditions", ()):
-        CONDITION.labels(namespace, index, condition["type"]).set(_VALUES[condition["status"]])
     encoder = said.get("encoder", {})
     for state in ("ready", "desired"):
         ENCODERS.labels(namespace, index, state).set(encoder.get(state, 0))
@@ -55,28 +66,36 @@ def tell(namespace: str, index: str, said: Mapping[str, Any]) -> None:
         if release.get("role") == "Active":
             ROWS.labels(namespace, index).set(release.get("rows", 0))
     ON_ACTIVE.labels(namespace, index).set(said.get("gateway", {}).get("onActive", 0))
-    _tell_releases((namespace, index), said.get("releases", ()))
+    search = said.get("search", {})
+    ON_POLICY.labels(namespace, index).set(search.get("onPolicy", 0))
+    for state in ("ready", "desired"):
+        RERANKERS.labels(namespace, index, state).set(search.get(f"rerankers{state.capitalize()}", 0))
+    _tell_series((namespace, index), said)
 
 
-def _tell_releases(key: tuple[str, str], releases: Iterable[Mapping[str, Any]]) -> None:
-    """Show the releases and their gates; series of what is said no more go, after the new ones are there."""
-    wanted: dict[Gauge, dict[tuple[str, ...], int]] = {RELEASE: {}, GATE: {}}
-    for release in releases:
+def _tell_series(key: tuple[str, str], said: Mapping[str, Any]) -> None:
+    """Show conditions, open breakers, releases and gates; what is said no more goes, after the new series are there."""
+    wanted: dict[Gauge, dict[tuple[str, ...], int]] = {CONDITION: {}, BREAKER: {}, RELEASE: {}, GATE: {}}
+    for condition in said.get("conditions", ()):
+        wanted[CONDITION][*key, condition["type"]] = _VALUES[condition["status"]]
+    for breaker in said.get("search", {}).get("breakers", ()):
+        wanted[BREAKER][*key, breaker["name"]] = breaker["open"]
+    for release in said.get("releases", ()):
         name = release["name"]
         wanted[RELEASE][*key, name, release["role"], release.get("stage") or ""] = 1
         for gate in release.get("gates", ()):
             wanted[GATE][*key, name, gate["name"]] = _GATE_VALUES[gate["result"]]
-    before = _told_releases.get(key, {})
+    before = _told.get(key, {})
     for gauge, series in wanted.items():
         for labels, value in series.items():
             gauge.labels(*labels).set(value)
         for labels in before.get(gauge, set()) - series.keys():
             gauge.remove(*labels)
-    _told_releases[key] = {gauge: set(series) for gauge, series in wanted.items()}
+    _told[key] = {gauge: set(series) for gauge, series in wanted.items()}
 
 
 def forget(namespace: str, index: str) -> None:
     """Drop the series of a deleted index."""
-    _told_releases.pop((namespace, index), None)
-    for metric in (CONDITION, ENCODERS, ROWS, GATE, RELEASE, ON_ACTIVE):
+    _told.pop((namespace, index), None)
+    for metric in (CONDITION, ENCODERS, ROWS, GATE, RELEASE, ON_ACTIVE, ON_POLICY, BREAKER, RERANKERS):
         metric.remove_by_labels({"namespace": namespace, "index": index})

@@ -1,10 +1,11 @@
-"""The few Debian packages that the embedded node needs and Go cannot build."""
+"""The few Debian packages that the embedded node needs and Go cannot build, and a browser for the page's tests."""
 
 from __future__ import annotations
 
 import os
 import shutil
 from collections.abc import Mapping
+from pathlib import Path
 
 from tests.testbed.cluster.cache import TestbedError
 from tests.testbed.cluster.commands import run
@@ -22,6 +23,11 @@ PACKAGE_OF: Mapping[str, str] = {
     "nsenter": "util-linux",
     "sysctl": "procps",
 }
+BROWSER_PACKAGE_OF: Mapping[str, str] = {
+    "chromium": "chromium",
+    # Without it Chinese is drawn as boxes.
+    "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc": "fonts-noto-cjk",
+}
 _SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"
 
 
@@ -30,9 +36,13 @@ def program(name: str) -> str | None:
     return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:{_SYSTEM_FOLDERS}")
 
 
-def missing_packages() -> list[str]:
-    """Debian packages whose programs are not there."""
-    return sorted({package for name, package in PACKAGE_OF.items() if program(name) is None})
+def _there(name: str) -> bool:
+    return Path(name).exists() if name.startswith("/") else program(name) is not None
+
+
+def missing_packages(package_of: Mapping[str, str] = PACKAGE_OF) -> list[str]:
+    """Debian packages whose programs (or files, by absolute path) are not there."""
+    return sorted({package for name, package in package_of.items() if not _there(name)})
 
 
 def require_root() -> None:
@@ -44,12 +54,12 @@ def require_root() -> None:
         )
 
 
-def ensure_prerequisites(progress: Progress) -> None:
+def ensure_prerequisites(progress: Progress, package_of: Mapping[str, str] = PACKAGE_OF) -> None:
     """Install what is missing with apt-get; do nothing when all is there.
 
     Raises TestbedError where that needs root or another package manager, naming the packages.
     """
-    packages = missing_packages()
+    packages = missing_packages(package_of)
     if not packages:
         return
     wanted = " ".join(packages)
@@ -76,7 +86,7 @@ def ensure_prerequisites(progress: Progress) -> None:
         environment=environment,
         remedy=remedy,
     )
-    left = missing_packages()
+    left = missing_packages(package_of)
     if left:
         raise TestbedError(
             f"installed, but still missing: {', '.join(left)}; look at `apt-get install {wanted}`"

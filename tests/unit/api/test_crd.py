@@ -28,8 +28,8 @@ def test_the_file_says_what_the_generator_means() -> None:
 
 def test_small_enough_for_client_side_apply() -> None:
     """All annotations of an object together may have 256 KiB; kubectl keeps the whole CRD in one."""
-    assert CRD_FILE.stat().st_size < 100 * 1024
-    assert len(json.dumps(custom_resource_definition(), separators=(",", ":"))) < 100 * 1024
+    assert CRD_FILE.stat().st_size < 160 * 1024
+    assert len(json.dumps(custom_resource_definition(), separators=(",", ":"))) < 160 * 1024
 
 
 def test_the_document_lists_the_fields() -> None:

@@ -53,6 +53,25 @@ def test_nothing_changes() -> None:
     assert _stages(told, _index()) == []
 
 
+RERANKER = at("spec.search.reranker", {"enabled": True, "weights": {"bakedIn": {}, "sha256": "e" * 64}})
+
+
+def test_a_re_ranker_is_told_with_its_devices_and_billed() -> None:
+    new = _index(RERANKER)
+    told, before = forecast(new, SERVING, NOW), forecast(_index(), SERVING, NOW)
+    assert told.kind is Kind.IN_PLACE
+    assert {change.effect for change in told.changes} == {"InPlace"}
+    assert told.rerankers.startswith("1, 1 x nvidia.com/gpu each")
+    assert told.bill is not None
+    assert before.bill is not None
+    assert told.bill.hour_now - before.bill.hour_now == 350_000
+    assert "1 x nvidia.com/gpu each" in text_of(told, new, NOW)
+    assert before.rerankers == ""
+    assert forecast(
+        _index(RERANKER, at("spec.search.reranker.devices", 0)), SERVING, NOW
+    ).rerankers.startswith("1, on CPU")
+
+
 def test_what_shapes_no_release_is_applied_in_place() -> None:
     told = forecast(_index(EF), SERVING, NOW)
     assert (told.kind, told.wanted) == (Kind.IN_PLACE, SERVING.active_release)

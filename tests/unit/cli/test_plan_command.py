@@ -31,7 +31,7 @@ def _plan(tmp_path: Path, *new: Json, current: tuple[Json, ...] = (valid_index()
         (EF, 0, "applied in place, no release starts"),
         (FP32, 1, "a new release is built and takes over"),
         (at("spec.vectorStore.milvus.database", "other"), 2, "create another index"),
-        (at("spec.search.hybrid", {}), 2, "not served by this version"),
+        (at("spec.slo", {"p95": "100ms"}), 2, "not served by this version"),
     ],
 )
 def test_the_exit_code_tells_whether_another_release_answers(

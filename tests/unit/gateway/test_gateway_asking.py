@@ -28,6 +28,8 @@ def test_everything_can_be_asked() -> None:
 def test_only_the_words_must_be_asked() -> None:
     assert read([("q", "耳机")], {}) == Asked("耳机")
     assert Asked("耳机").filters is NO_FILTERS
+    # Unsaid, the user's cohort decides.
+    assert (Asked("耳机").rerank, read([("q", "x"), ("rerank", "no")], {}).rerank) == (None, False)
     assert (Asked("耳机").understand, read([("q", "x"), ("understand", "no")], {}).understand) == (
         True,
         False,

@@ -1,8 +1,7 @@
 """What a query is answered from when its searches come, fail or are late. The parts are fakes that wait to be told."""
 
 import asyncio
-import time
-from dataclasses import replace
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -11,12 +10,11 @@ from search_plane.gateway.caching import Bounded, Remembered
 from search_plane.gateway.candidates import find
 from search_plane.gateway.catalogue_answers import Words
 from search_plane.gateway.collection import Neighbour
-from search_plane.gateway.faults import Unavailable
+from search_plane.gateway.faults import BreakerOpen, Unavailable
 from search_plane.gateway.index_fields import unread
 from search_plane.gateway.metrics import GatewayMetrics
 from search_plane.gateway.protection.breaker import Breaker
 from search_plane.gateway.protection.breakers import Breakers
-from search_plane.gateway.protection.circuit import LASTING_SECONDS, Circuit, opened
 from search_plane.gateway.serving import ReleasePath
 from search_plane.gateway.sides import Asking, Found, Patience, Wanted
 from search_plane.gateway.vectors import Nearest
@@ -38,6 +36,8 @@ class Parts:
     def __init__(self) -> None:
         self.snapshot = snapshot()
         self.guards = Breakers(BreakerPolicy)
+        self.vectors = self
+        self.stores_fields = False
         self.metrics = GatewayMetrics()
         self.query_vectors: Remembered[str, Any] = Remembered(
             "vectors", Bounded(0, 0, 0.0, lambda _: 1, lambda: 0.0), self.metrics
@@ -100,12 +100,19 @@ def away(part: Any, reason: str = "connection") -> Unavailable:
     return Unavailable(part, reason, f"{part} is away")
 
 
-def open_up(breaker: Breaker, lasting: bool = True) -> None:
-    """Opens it now, after a trouble that is old or has just begun."""
-    now = time.monotonic()
-    breaker._circuit = replace(
-        opened(Circuit(), now, 10.0), trouble_since=now - (2 * LASTING_SECONDS if lasting else 0.0)
-    )
+class Open(Breaker):
+    """A breaker that is open."""
+
+    def __init__(self, lasting: bool = True) -> None:
+        super().__init__("semantic", BreakerPolicy)
+        self.lasting = lasting
+
+    async def call(
+        self, work: Callable[[], Awaitable[T]], judge_latency: bool, *, regardless: bool = False
+    ) -> T:
+        if regardless:
+            return await work()
+        raise BreakerOpen("semantic", "semantic is away", 1, self.lasting)
 
 
 def test_both_are_fused() -> None:
@@ -201,7 +208,7 @@ def test_meaning_alone_counts_although_words_were_looked_for() -> None:
 @pytest.mark.parametrize("lasting", [True, False])
 def test_an_open_breaker_is_answered_by_words_at_once(lasting: bool) -> None:
     parts = Parts()
-    open_up(parts.guards.semantic, lasting)
+    parts.guards.semantic = Open(lasting)
     found = found_in(parts)
     assert (found.path, found.degraded, parts.asked) == ("keyword", ("semantic",), ["elasticsearch"])
     # A blip that turned queries away says nothing of the release; a lasting trouble does.
@@ -211,12 +218,10 @@ def test_an_open_breaker_is_answered_by_words_at_once(lasting: bool) -> None:
 @pytest.mark.parametrize("mode", ["fused", "semantic", "keyword"])
 def test_one_way_is_always_tried_though_both_breakers_are_open(mode: Mode) -> None:
     parts = Parts()
-    open_up(parts.guards.semantic)
-    open_up(parts.guards.elasticsearch)
+    parts.guards.semantic = Open()
+    parts.guards.elasticsearch = Open()
     found = found_in(parts, mode)
     assert (found.path, found.degraded, parts.asked) == ("keyword", ("semantic",), ["elasticsearch"])
-    # That answer half-opened it.
-    open_up(parts.guards.elasticsearch)
     parts.fault["elasticsearch"] = away("elasticsearch")
-    with pytest.raises(Unavailable, match="the search by meaning is left alone"):
+    with pytest.raises(Unavailable, match="semantic is away"):
         found_in(parts, mode)

@@ -6,7 +6,7 @@ from search_plane.gateway.catalogue_query import PRICE_STEPS, told_facets, words
 from search_plane.gateway.filters import NO_FILTERS, Filters
 from search_plane.gateway.index_fields import IndexFields, unread
 from search_plane.release.record import CatalogueFields
-from search_plane.understanding.understood import Understood, as_written
+from search_plane.understanding.understood import Correction, Understood, as_written
 
 FIELDS = IndexFields(
     "name", "price", "stock", "brand", "category", "brand", "category", ("name.pinyin",), price_is_number=True
@@ -64,6 +64,17 @@ def test_what_is_understood_is_asked_for() -> None:
     assert unwanted["multi_match"]["query"] == "苹果"
 
 
+def test_another_model_counts_less_and_an_unwanted_brand_not_at_all() -> None:
+    understood = Understood(
+        "iphone 15 壳", "iphone 15 壳", whole=("iphone 15",), other_models=("iphone 15 pro",),
+        brands=("苹果",), excluded_brands=("倍思",),
+    )  # fmt: skip
+    told = words_query(understood, FIELDS, NO_FILTERS)["boosting"]
+    assert 0 < told["negative_boost"] < 1
+    assert "iphone 15 pro" in str(told["negative"])
+    assert told["positive"]["bool"]["must_not"] == [{"terms": {"brand": ["倍思"]}}]
+
+
 def test_a_price_word_prefers_and_never_rules_out() -> None:
     cheap = Understood("便宜的耳机", "便宜的耳机", price="low")
     told = words_query(cheap, FIELDS, NO_FILTERS)["function_score"]
@@ -98,3 +109,81 @@ def test_without_facets_nothing_is_counted() -> None:
 
 def test_facets_that_did_not_come_are_empty() -> None:
     assert told_facets({}) == {"brand": [], "category": [], "price": [], "in_stock": 0}
+
+
+def test_the_kind_that_is_meant_matches_by_its_category() -> None:
+    understood = Understood("手提电脑", "手提电脑", kinds=(("笔记本电脑", 0.6), ("平板电脑", 0.4)))
+    asked = wordings(words_query(understood, FIELDS, NO_FILTERS))
+    kinds = [one["constant_score"] for one in asked if "constant_score" in one]
+    assert [one["filter"]["term"]["category"] for one in kinds] == ["笔记本电脑", "平板电脑"]
+    assert kinds[0]["boost"] > kinds[1]["boost"]
+    assert "笔记本电脑" not in str(words_query(understood, unread(CatalogueFields()), NO_FILTERS))
+
+
+def test_what_fits_is_of_the_brand_or_names_it() -> None:
+    understood = Understood("小米手机壳", "手机壳", brands=("小米",), fitting=("小米", "红米"))
+    (fits,) = words_query(understood, FIELDS, NO_FILTERS)["bool"]["filter"]
+    assert fits["bool"]["should"] == [
+        {"terms": {"brand": ["小米"]}},
+        {"match_phrase": {"name": "小米"}},
+        {"match_phrase": {"name": "红米"}},
+    ]
+
+
+def test_brands_that_are_not_wanted_are_ruled_out() -> None:
+    understood = Understood("手机", "手机", excluded=("apple",), excluded_brands=("苹果",))
+    assert {"terms": {"brand": ["苹果"]}} in words_query(understood, FIELDS, NO_FILTERS)["bool"]["must_not"]
+
+
+def test_another_model_of_the_series_loses_and_stays() -> None:
+    understood = Understood("iphone 15", "iphone 15", whole=("iphone 15",), other_models=("iphone 15 pro",))
+    boosting = words_query(understood, FIELDS, NO_FILTERS)["boosting"]
+    assert 0 < boosting["negative_boost"] < 1
+    assert "iphone 15 pro" in str(boosting["negative"])
+
+
+def test_a_measure_is_looked_for_in_its_other_units_too() -> None:
+    (same,) = [
+        one["dis_max"]["queries"]
+        for one in wordings(words_query(Understood("大米 10斤", "大米", whole=("10斤",)), FIELDS, NO_FILTERS))
+        if "dis_max" in one
+    ]
+    assert {"10斤", "5kg"} <= {one["multi_match"]["query"] for one in same}
+
+
+def test_a_preferred_brand_may_stand_in_the_title_alone() -> None:
+    understood = Understood(
+        "小米手机壳", "手机壳", brands=("小米/Xiaomi",), brand_spellings=("小米", "xiaomi")
+    )
+    (brand,) = [
+        one["constant_score"]["filter"]["bool"]["should"]
+        for one in wordings(words_query(understood, FIELDS, NO_FILTERS))
+        if "constant_score" in one
+    ]
+    assert brand == [
+        {"terms": {"brand": ["小米/Xiaomi"]}},
+        {"match_phrase": {"name": "小米"}},
+        {"match_phrase": {"name": "xiaomi"}},
+    ]
+
+
+def test_what_was_typed_counts_less_than_what_means_the_same() -> None:
+    understood = Understood(
+        "蓝牙耳机",
+        "蓝牙耳机",
+        alternatives=(("耳机", "耳麦"), ("蓝牙", "蓝芽")),
+        corrections=(Correction("蓝芽", "蓝牙"),),
+    )
+    same, typed = [
+        one["dis_max"]["queries"]
+        for one in wordings(words_query(understood, FIELDS, NO_FILTERS))
+        if "dis_max" in one
+    ]
+    assert [one["multi_match"]["query"] for one in typed] == ["蓝牙", "蓝芽"]
+    assert 0 < typed[1]["multi_match"]["boost"] < same[1]["multi_match"]["boost"]
+
+
+def test_a_model_is_found_with_and_without_its_space() -> None:
+    told = str(words_query(Understood("iphone 15", "", whole=("iphone 15",)), FIELDS, NO_FILTERS))
+    assert "'query': 'iphone15', 'type': 'phrase'" in told
+    assert "'query': 'iphone 15', 'type': 'phrase'" in told

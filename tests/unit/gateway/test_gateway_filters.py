@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from search_plane.gateway.filters import NO_FILTERS, Filters, number
 from search_plane.gateway.index_fields import IndexFields, index_fields, patterns, unread
-from search_plane.gateway.within import Within, within
+from search_plane.gateway.within import EVERYTHING, Within, within
 from search_plane.release.record import CatalogueFields
 from search_plane.understanding.understood import Understood
 
@@ -38,9 +38,10 @@ def test_without_a_field_of_whole_values_words_are_matched_side_by_side() -> Non
 
 def test_all_filters_in_milvus_words() -> None:
     assert ALL.milvus(True) == (
-        '(category == "数码" or category like "数码/%") and brand in ["小米", "华为"]'
+        '(category == "数码" or category like "数码/%") and brand in ["小米","华为"]'
         " and price >= 10.0 and price <= 99.5"
     )
+    assert Filters(price_max=5.0).milvus(True) == "price >= 0.0 and price <= 5.0"
     # Stock changes with each order, and what is not stored can't be asked.
     assert Filters(in_stock=True).milvus(True) == NO_FILTERS.milvus(True) == ALL.milvus(False) == ""
     # In a pattern these mean something else; the join sees to it.
@@ -110,7 +111,7 @@ def test_fields_are_what_the_mapping_offers() -> None:
     mixed = index_fields({"brand": {"keyword": {}, "text": {}}, "price": {}}, FIELDS)
     assert (mixed.brand_exact, mixed.price_is_number) == (None, False)
     assert patterns(FIELDS) == [
-        "title", "title.*", "brand", "brand.*", "category", "category.*", "price"
+        "title", "title.*", "brand", "brand.*", "category", "category.*", "price", "description"
     ]  # fmt: skip
 
 
@@ -119,8 +120,35 @@ def test_a_certain_brand_is_a_filter_unless_the_caller_chose() -> None:
     assert within(NO_FILTERS, certain).filters.brands == ("小米",)
     assert within(Filters(brands=("华为",)), certain).filters.brands == ("华为",)
     assert within(NO_FILTERS, Understood("小米", "", brands=("小米",))).filters == NO_FILTERS
+    bounded = Understood("耳机", "耳机", price_min=100.0, price_max=200.0)
+    assert within(NO_FILTERS, bounded).filters == Filters(price_min=100.0, price_max=200.0)
+    assert within(Filters(price_max=50.0), bounded).filters == Filters(price_max=50.0)
+    assert within(NO_FILTERS, Understood("小米", "小米")) == EVERYTHING
+    unbranded = within(Filters(in_stock=True), Understood("手机", "手机", excluded_brands=("苹果",)))
+    assert unbranded.milvus(True) == 'brand not in ["苹果"]'
+    assert unbranded.milvus(False) == ""
+    assert not unbranded.lets_through({"brand": ["苹果"], "stock": 1}, FIELDS)
+    assert unbranded.lets_through({"brand": "小米", "stock": 1}, FIELDS)
     excluding = within(NO_FILTERS, Understood("手机 不要苹果", "手机", excluded=("苹果", "IPhone")))
     assert excluding == Within(excluded=("苹果", "IPhone"))
     assert not excluding.lets_through({"title": "适用iphone 15"}, FIELDS)
     assert not excluding.lets_through({"title": "壳", "category": "苹果手机壳"}, FIELDS)
     assert excluding.lets_through({"title": "小米手机"}, FIELDS)
+
+
+def test_bounds_of_the_price_in_the_query_narrow_the_callers() -> None:
+    said = Understood("耳机", "耳机", price_min=50.0, price_max=200.0)
+    assert within(NO_FILTERS, said).filters == Filters(price_min=50.0, price_max=200.0)
+    assert within(Filters(price_max=100.0), said).filters == Filters(price_min=50.0, price_max=100.0)
+    # Nothing lies within both: the caller's own hold.
+    assert within(Filters(price_max=20.0), said).filters == Filters(price_max=20.0)
+
+
+def test_an_unwanted_brand_is_no_hit_however_its_title_is_written() -> None:
+    without = within(
+        NO_FILTERS, Understood("手机", "手机", excluded=("苹果",), excluded_brands=("苹果/Apple",))
+    )
+    assert not without.lets_through({"title": "手机", "brand": "苹果/Apple"}, FIELDS)
+    assert not without.lets_through({"title": "手机", "brand": ["苹果/Apple", "别的"]}, FIELDS)
+    assert not without.lets_through({"title": "蘋果手機"}, FIELDS)
+    assert without.lets_through({"title": "小米手机", "brand": "小米"}, FIELDS)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from search_plane.gateway.fusion import K0, fuse, fuse_in_tiers
 from search_plane.release.policy import Fusion
 
-FUSION = Fusion()
+FUSION = Fusion(semantic_weight=0.6, keyword_weight=0.4)
 IDS = st.integers(0, 200).map(str)
 ORDERS = st.lists(IDS, max_size=150, unique=True)
 

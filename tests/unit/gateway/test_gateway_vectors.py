@@ -31,17 +31,21 @@ def broken(reason: str = "refused") -> Unavailable:
 class FakeCollection(Collection):
     """A collection of `rows` random rows, of which searches and reads miss those in `unseen`.
 
-    `faults` are raised by the next searches, None for none; `delays` are slept by them, in seconds.
+    `faults` are raised by the next searches, None for none; `delays` are slept by them, in seconds. A search that is
+    not asked to go deeper `gives_up_after` so many rows, as a graph may that many rows were deleted of.
     """
 
     def __init__(self, target: MilvusTarget = TARGET, rows: int = 200, encoder: Any = ENCODER) -> None:
         self.target = target
+        self.stores_fields = True
         given = np.random.default_rng(1).standard_normal((rows, DIMENSION)).astype(np.float32)
         self.rows = {f"p-{row}": vector / np.linalg.norm(vector) for row, vector in enumerate(given)}
         self.unseen: set[str] = set()
         self.faults: list[Unavailable | None] = []
         self.delays: list[float] = []
         self.searches = 0
+        self.asked: list[tuple[str, int]] = []
+        self.gives_up_after = rows
         self.nodes = {1}
         self.lost: Unavailable | None = None
         self.named = asyncio.Event()
@@ -52,9 +56,15 @@ class FakeCollection(Collection):
         return {name: vector for name, vector in self.rows.items() if name not in self.unseen}
 
     async def search(
-        self, vectors: Sequence[NDArray[np.float32]], limit: int, deadline: float
+        self,
+        vectors: Sequence[NDArray[np.float32]],
+        limit: int,
+        deadline: float,
+        condition: str = "",
+        least_ef: int = 0,
     ) -> list[list[Neighbour]]:
         self.searches += 1
+        self.asked.append((condition, least_ef))
         fault = self.faults.pop(0) if self.faults else None
         if self.delays:
             await asyncio.sleep(self.delays.pop(0))
@@ -65,7 +75,7 @@ class FakeCollection(Collection):
             sorted(
                 (Neighbour(name, float(row @ vector)) for name, row in seen.items()),
                 key=lambda neighbour: -neighbour.score,
-            )[:limit]
+            )[: limit if least_ef else min(limit, self.gives_up_after)]
             for vector in vectors
         ]
 
@@ -112,8 +122,8 @@ class Bench:
         self.extras.append(kind)
         self.first_extra.set()
 
-    async def ask(self, limit: int = 10, within: float = 2.0) -> Nearest:
-        return await self.search.nearest(QUERY, limit, asyncio.get_running_loop().time() + within)
+    async def ask(self, limit: int = 10, within: float = 2.0, condition: str = "") -> Nearest:
+        return await self.search.nearest(QUERY, limit, asyncio.get_running_loop().time() + within, condition)
 
 
 def test_a_whole_answer_costs_one_search() -> None:
@@ -152,6 +162,59 @@ def test_an_answer_that_stays_short_is_given_and_marked(left: int) -> None:
         bench.collection.unseen = set(list(bench.collection.rows)[left:])
         nearest = await bench.ask()
         assert (len(nearest.neighbours), nearest.whole, bench.extras) == (left, False, ["short"] * 5)
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("seen", [15, 60, 104])
+def test_a_deep_answer_that_lacks_rows_is_marked_however_long_it_is(seen: int) -> None:
+    async def story() -> None:
+        bench = Bench(FakeCollection())
+        await bench.watch.learn()
+        bench.collection.unseen = set(list(bench.collection.rows)[seen:])
+        nearest = await bench.ask(limit=105)
+        assert (len(nearest.neighbours), nearest.whole) == (seen, False)
+        bench.collection.unseen = set()
+        assert not (await bench.ask(limit=105)).whole
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("found", [5, 90, 104])
+def test_a_graph_that_gives_up_is_asked_deeper_and_casts_no_doubt(found: int) -> None:
+    async def story() -> None:
+        bench = Bench(FakeCollection())
+        await bench.watch.learn()
+        bench.collection.gives_up_after = found
+        bench.collection.asked.clear()
+        nearest = await bench.ask(limit=105)
+        assert (len(nearest.neighbours), nearest.whole, bench.extras) == (105, True, ["short"])
+        assert [least_ef for _, least_ef in bench.collection.asked] == [0, 840]
+        assert not bench.search.wholeness.doubtful
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("left", [0, 3])
+def test_what_passes_a_condition_may_be_few(left: int) -> None:
+    async def story() -> None:
+        bench = Bench(FakeCollection())
+        await bench.watch.learn()
+        bench.collection.unseen = set(list(bench.collection.rows)[left:])
+        bench.collection.asked.clear()
+        nearest = await bench.ask(condition="price <= 5.0")
+        assert (len(nearest.neighbours), nearest.whole, bench.extras) == (left, True, [])
+        assert bench.collection.asked == [("price <= 5.0", 0)]
+
+    asyncio.run(story())
+
+
+def test_a_condition_is_refused_where_nothing_is_stored() -> None:
+    async def story() -> None:
+        bench = Bench(FakeCollection())
+        bench.collection.stores_fields = False
+        with pytest.raises(ValueError, match="stores no fields"):
+            await bench.ask(condition="price <= 5.0")
 
     asyncio.run(story())
 

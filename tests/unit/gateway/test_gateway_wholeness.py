@@ -12,6 +12,7 @@ from search_plane.gateway.wholeness import (
     Placement,
     Sentinel,
     Wholeness,
+    is_the_graphs_habit,
     judge,
     search_depth,
     wanted_hits,
@@ -161,6 +162,24 @@ def test_more_than_k_is_asked_for_and_no_more_than_there_is_is_expected(k: int, 
     # The search is no deeper than without asking for more.
     assert max(ef, depth) == max(ef, k)
     assert wanted_hits(depth, rows) <= rows
+
+
+@pytest.mark.parametrize(
+    ("short", "deep", "habit"),
+    [
+        ("abcde", "abcdefgh", True),
+        # Equal scores may change places.
+        ("abced", "abcdefgh", True),
+        # A row between them was missing.
+        ("abcdf", "abcdefgh", False),
+        ("vwxyz", "abcdefgh", False),
+        # So few might be the nearest by chance.
+        ("abcd", "abcdefgh", False),
+        ("", "abcdefgh", False),
+    ],
+)
+def test_only_the_very_nearest_are_what_a_graph_gives_up_after(short: str, deep: str, habit: bool) -> None:
+    assert is_the_graphs_habit(short, deep) is habit
 
 
 def test_what_the_catalogue_no_longer_has_is_not_missed() -> None:

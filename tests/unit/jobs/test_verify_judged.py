@@ -32,7 +32,7 @@ def test_the_sample_catalogue_s_judgements_are_such_a_file(tmp_path: Path) -> No
     lines = judgements(generate(2000, 7))
     path = written(tmp_path, "\n".join(orjson.dumps(line).decode() for line in lines))
     read = read_judged(path)
-    assert len(read) == 14
+    assert len(read) >= 240
     assert {grade for query in read for grade in query.relevant.values()} == {1, 2}
 
 

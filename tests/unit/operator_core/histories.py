@@ -9,7 +9,11 @@ from search_operator.decide.plan import plan
 from search_operator.decide.rollout import rollout
 from search_operator.observe.observation import Capacity
 from search_operator.render.encoder import encoder_name
+from search_operator.render.entry import entry_key
+from search_operator.render.policy import policy_of
+from search_operator.render.reranker import reranker_of
 from search_plane.release.gateway_state import ReleaseTraffic
+from search_plane.release.policy import POLICY_KEY
 
 from tests.unit.operator_core.builders import INSTALLATION, condition, kstatus
 from tests.unit.operator_core.simulated_index import fresh_index
@@ -135,6 +139,13 @@ ACTIONS: dict[str, Callable[[World, int], object]] = {
     "pointer deleted": lambda world, _: world.delete_child(POINTER),
     "report lost": lambda world, _: world.pods.clear(),
     "status wiped": lambda world, _: world.body.pop("status", None),
+    "synonyms": lambda world, n: world.set_spec(search={"synonyms": [f"a{n}, b{n}"]}),
+    "policy lost": lambda world, _: world.children.get(POINTER, {"data": {}})["data"].pop(POLICY_KEY, None),
+    "re-ranker": spec(search={"reranker": {"enabled": True, "weights": {"bakedIn": {}, "sha256": "e" * 64}}}),
+    "no re-ranker": spec(search={"reranker": {"enabled": False}}),
+    "ingress": spec(search={"entry": {"ingress": {"host": "a.example.com"}, "httpRoute": None}}),
+    "route": spec(search={"entry": {"httpRoute": {"parentRefs": [{"name": "front"}]}, "ingress": None}}),
+    "no entry": spec(search={"entry": None}),
     "paused": lambda world, _: world.set_spec(paused=True),
     "unpaused": lambda world, _: world.set_spec(paused=False),
 }
@@ -231,6 +242,11 @@ def at_rest(world: World, kept: frozenset[str] = frozenset()) -> None:
     assert {gateway.current.release for gateway in world.gateways.values() if gateway.current} == {
         target.record.release
     }
+    assert {gateway.policy for gateway in world.gateways.values()} == {policy_of(observation.index)}
+    entries = {key for key in world.children if key[0] in ("Ingress", "HTTPRoute")}
+    assert entries == ({entry} if (entry := entry_key(observation.index)) else set())
+    rerankers = {key for key in world.children if key[1] == "products-reranker"}
+    assert bool(rerankers) is (reranker_of(observation.index) is not None)
     aims_at = now.wanted.release
     pinned = observation.index.spec.rollout.rollback_to
     if now.unknown_target or now.failure:

@@ -104,7 +104,8 @@ def check_status(
     types = [c["type"] for c in said["conditions"]]
     assert len(types) == len(set(types))
     if not deleting:
-        assert set(types) == set(get_args(ConditionType))
+        entry = {"EntryReady"} if body["spec"].get("search", {}).get("entry") else set()
+        assert set(types) == set(get_args(ConditionType)) - {"EntryReady"} | entry
         assert all(c["observedGeneration"] == generation for c in said["conditions"])
     assert said["observedGeneration"] == generation
     old = {c["type"]: c for c in (body.get("status") or {}).get("conditions", ())}

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from search_operator.observe.observation import GatewayView
 from search_plane.release.gateway_state import GatewayState, ReleaseTraffic
+from search_plane.release.policy import POLICY_KEY, SearchPolicy
 from search_plane.release.record import ReleaseSnapshot
 
 Serves = Callable[[ReleaseSnapshot], bool]
@@ -74,6 +75,11 @@ class SimulatedGateway:
             self.leaving[self.current.release] = now + IN_FLIGHT
 
     @property
+    def policy(self) -> SearchPolicy:
+        """What the file says of how to answer; the default where it says nothing."""
+        return SearchPolicy.model_validate_json(self.file.get(POLICY_KEY, "{}"))
+
+    @property
     def following(self) -> ReleaseSnapshot | None:
         """What it makes ready: what release.json names and is not in use yet, else what next.json names."""
         wanted = named(self.file, "release.json")
@@ -108,6 +114,7 @@ class SimulatedGateway:
             leaving=tuple(sorted(self.leaving)),
             draining=self.draining,
             traffic=self.traffic,
+            policy=self.policy.revision(),
         )
         return GatewayView(self.name, self.ready, self.nudged, state)
 

@@ -25,12 +25,21 @@ _VALUES: dict[str, Any] = {
     "spec.cost.prices.asOf": "2026-12-01",
     "spec.encoder.autoscaling.prewarm": [_WINDOW],
     "spec.encoder.accelerator.tolerations": [{"operator": "Exists"}],
+    "spec.search.experiment.arms": [{"mode": "semantic", "share": "1"}],
+    "spec.search.entry.httpRoute.parentRefs": [{"name": "another"}],
 }
 # What a field needs beside it, to be read at all or so that it alone changes.
 _RESOURCES = {"requests": {"cpu": "1"}, "limits": {"memory": "2Gi"}}
 _BESIDE: dict[str, Json] = {
     "spec.encoder.resources": at("spec.encoder.resources", _RESOURCES),
     "spec.search.resources": at("spec.search.resources", _RESOURCES),
+    "spec.search.reranker.resources": at("spec.search.reranker.resources", _RESOURCES),
+    "spec.search.reranker.weights.persistentVolumeClaim": at(
+        "spec.search.reranker.weights.persistentVolumeClaim.claimName", "weights"
+    ),
+    "spec.search.entry.ingress": at("spec.search.entry.ingress.host", "search.example.com"),
+    "spec.search.entry.httpRoute": at("spec.search.entry.httpRoute.parentRefs", [{"name": "front"}]),
+    "spec.search.log.saltSecretRef": at("spec.search.log.saltSecretRef.name", "salt"),
     "spec.backup": at("spec.backup.destination", "s3://backups/products"),
     "spec.rollout.gates.judgedQueries": at("spec.rollout.gates.judgedQueries.configMapRef.name", "judged"),
     "spec.encoder.weights.persistentVolumeClaim": at(

@@ -13,6 +13,7 @@ import yaml
 from search_operator.decide.plan import desired_children
 from search_operator.decide.release import State
 from search_operator.decide.rollout import rollout
+from search_plane.gateway.settings import Settings
 
 from tests.unit.operator_core.builders import INSTALLATION, UID, Object, sample
 from tests.unit.operator_core.world import World
@@ -27,6 +28,17 @@ OUR_LABELS = {
     "semanticsearch.io/release",
     "semanticsearch.io/fingerprint",
     "semanticsearch.io/attempt",
+}
+# All that the search may be told, at once.
+SEARCH = {
+    "synonyms": ["便宜, 实惠, 性价比高", "耳麦 => 耳机"],
+    "reranker": {
+        "enabled": True,
+        "weights": {"image": f"registry.example/rerankers/minilm@sha256:{'d' * 64}"},
+    },
+    "experiment": {"enabled": True, "semanticShare": "0.1"},
+    "log": {"destination": "Elasticsearch", "saltSecretRef": {"name": "search-salt"}},
+    "entry": {"ingress": {"host": "search.example.com", "className": "nginx", "tlsSecretName": "search-tls"}},
 }
 JUDGED = {"gates": {"judgedQueries": {"configMapRef": {"name": "judged-queries"}}}}
 
@@ -69,10 +81,12 @@ ACTIVE = {name: reach(begun(name), State.ACTIVE) for name in SAMPLES}
 _SWITCH = in_a_switch()
 VERIFYING = reach(_SWITCH, State.VERIFYING)
 SWITCHING = reach(_SWITCH, State.SWITCHING)
+FRONT_DOOR = reach(begun("production", search=SEARCH), State.ACTIVE)
 GOLDEN_FILES = {
     **{f"{name}-building": found for name, found in BUILDING.items()},
     **{f"{name}-active": found for name, found in ACTIVE.items()},
     "production-switching": SWITCHING,
+    "production-front-door": FRONT_DOOR,
 }
 EVERY = [child for found in (*GOLDEN_FILES.values(), VERIFYING) for child in found]
 
@@ -160,6 +174,54 @@ def test_only_our_labels_and_one_owner() -> None:
         assert (owner["uid"], owner["controller"], owner["blockOwnerDeletion"]) == (UID, True, True)
 
 
+def test_gateways_that_are_told_to_stop_have_the_time_to_answer_all_they_have() -> None:
+    settings = Settings()
+    pod = the(ACTIVE["production"], "Deployment", "-gateway")["spec"]["template"]["spec"]
+    assert pod["terminationGracePeriodSeconds"] > settings.drain_seconds + settings.stop_seconds
+    (container,) = pod["containers"]
+    probe = container["readinessProbe"]
+    # Out of the Service before it stops to accept.
+    assert settings.drain_seconds >= probe["periodSeconds"] * probe["failureThreshold"]
+    assert not {"DRAIN_SECONDS", "STOP_SECONDS"} & {item["name"] for item in container["env"]}
+    strategy = the(ACTIVE["production"], "Deployment", "-gateway")["spec"]["strategy"]
+    assert strategy["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    service = the(ACTIVE["production"], "Service", "-gateway")
+    assert "sessionAffinity" not in service["spec"], "sessions spread over pods"
+
+
+@pytest.mark.parametrize(
+    ("log", "told"),
+    [
+        ({}, {"SEARCH_LOG_DESTINATION": "Stdout"}),
+        ({"destination": "None"}, {"SEARCH_LOG_DESTINATION": "None"}),
+        (
+            {"destination": "Elasticsearch"},
+            {"SEARCH_LOG_DESTINATION": "Elasticsearch", "SEARCH_LOG_INDEX": "search-log-search-products"},
+        ),
+        (
+            {"destination": "Elasticsearch", "index": "clicks"},
+            {"SEARCH_LOG_DESTINATION": "Elasticsearch", "SEARCH_LOG_INDEX": "clicks"},
+        ),
+    ],
+)
+def test_gateways_are_told_where_to_log(log: Object, told: dict[str, str]) -> None:
+    found = reach(begun("products", search={"log": log}), State.ACTIVE)
+    env = the(found, "Deployment", "-gateway")["spec"]["template"]["spec"]["containers"][0]["env"]
+    said = {i["name"]: i.get("value", i.get("valueFrom")) for i in env if i["name"].startswith("SEARCH_LOG_")}
+    salt = said.pop("SEARCH_LOG_SALT", "")
+    assert said == told
+    assert len(salt) == (0 if log.get("destination") == "None" else 32)
+
+
+def test_the_salt_is_only_named() -> None:
+    container = the(FRONT_DOOR, "Deployment", "-gateway")["spec"]["template"]["spec"]["containers"][0]
+    (salt,) = (item for item in container["env"] if item["name"] == "SEARCH_LOG_SALT")
+    assert salt == {
+        "name": "SEARCH_LOG_SALT",
+        "valueFrom": {"secretKeyRef": {"name": "search-salt", "key": "salt"}},
+    }
+
+
 def test_nothing_empty_is_sent() -> None:
     def empty(value: Any, path: str) -> list[str]:
         if isinstance(value, dict):
@@ -173,8 +235,9 @@ def test_nothing_empty_is_sent() -> None:
 
 
 def test_every_pod_is_restricted_and_has_no_token() -> None:
-    # Encoder, gateway, refresh, and the build Job; in a switch two encoders and refreshes, and the verify Job.
-    assert len(PODS) == 2 * 4 + 2 * 3 + 5 + 6
+    # Encoder, gateway, refresh, and the build Job; in a switch two encoders and refreshes, and the verify Job; and a
+    # re-ranker.
+    assert len(PODS) == 2 * 4 + 2 * 3 + 5 + 6 + 4
     for pod in PODS:
         assert pod["automountServiceAccountToken"] is False
         assert pod["enableServiceLinks"] is False

@@ -17,6 +17,21 @@ def series(name: str) -> dict[tuple[str, ...], float]:
     return found
 
 
+def test_what_is_said_of_search_and_entry_goes_with_the_status() -> None:
+    entry = {"type": "EntryReady", "status": "Unknown"}
+    search = {"onPolicy": 2, "breakers": [{"name": "milvus", "open": 1}], "rerankersDesired": 3}
+    tell(NAMESPACE, INDEX, {"conditions": [entry], "search": search})
+    assert series("semantic_search_index_condition") == {("EntryReady",): -1}
+    assert series("semantic_search_index_gateways_on_policy") == {(): 2}
+    assert series("semantic_search_index_breakers_open") == {("milvus",): 1}
+    assert series("semantic_search_index_rerankers") == {("ready",): 0, ("desired",): 3}
+    tell(NAMESPACE, INDEX, {"conditions": [], "search": {"onPolicy": 3}})
+    assert series("semantic_search_index_condition") == {}
+    assert series("semantic_search_index_breakers_open") == {}
+    forget(NAMESPACE, INDEX)
+    assert series("semantic_search_index_gateways_on_policy") == {}
+
+
 def test_releases_and_gates_come_and_go_with_the_status() -> None:
     gates = [
         {"name": "RecallAtK", "result": "Passed"},

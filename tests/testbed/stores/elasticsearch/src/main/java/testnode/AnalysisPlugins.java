@@ -8,11 +8,15 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
 import java.util.function.Supplier;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 import org.apache.lucene.analysis.Analyzer;
 import org.apache.lucene.analysis.TokenStream;
 import org.apache.lucene.analysis.Tokenizer;
 import org.apache.lucene.analysis.charfilter.HTMLStripCharFilter;
+import org.apache.lucene.analysis.charfilter.MappingCharFilter;
+import org.apache.lucene.analysis.charfilter.NormalizeCharMap;
 import org.apache.lucene.analysis.cjk.CJKAnalyzer;
 import org.apache.lucene.analysis.cjk.CJKBigramFilter;
 import org.apache.lucene.analysis.cjk.CJKWidthFilter;
@@ -27,6 +31,7 @@ import org.apache.lucene.analysis.ngram.EdgeNGramTokenFilter;
 import org.apache.lucene.analysis.ngram.EdgeNGramTokenizer;
 import org.apache.lucene.analysis.ngram.NGramTokenFilter;
 import org.apache.lucene.analysis.ngram.NGramTokenizer;
+import org.apache.lucene.analysis.pattern.PatternTokenizer;
 import org.apache.lucene.analysis.synonym.SolrSynonymParser;
 import org.apache.lucene.analysis.synonym.SynonymGraphFilter;
 import org.apache.lucene.analysis.synonym.SynonymMap;
@@ -36,6 +41,7 @@ import org.elasticsearch.index.analysis.AnalyzerProvider;
 import org.elasticsearch.index.analysis.AnalyzerScope;
 import org.elasticsearch.index.analysis.CharFilterFactory;
 import org.elasticsearch.index.analysis.CustomAnalyzer;
+import org.elasticsearch.index.analysis.NormalizingCharFilterFactory;
 import org.elasticsearch.index.analysis.TokenFilterFactory;
 import org.elasticsearch.index.analysis.TokenizerFactory;
 import org.elasticsearch.indices.analysis.AnalysisModule.AnalysisProvider;
@@ -63,6 +69,11 @@ public final class AnalysisPlugins extends Plugin implements AnalysisPlugin {
             "smartcn_tokenizer", (i, e, name, s) -> TokenizerFactory.newFactory(name, HMMChineseTokenizer::new),
             "whitespace", (i, e, name, s) -> TokenizerFactory.newFactory(name, WhitespaceTokenizer::new),
             "keyword", (i, e, name, s) -> TokenizerFactory.newFactory(name, KeywordTokenizer::new),
+            "pattern", (i, e, name, s) -> {
+                Pattern pattern = Pattern.compile(s.get("pattern", "\\W+"));
+                int group = s.getAsInt("group", -1);
+                return TokenizerFactory.newFactory(name, () -> new PatternTokenizer(pattern, group));
+            },
             "ngram", (i, e, name, s) -> TokenizerFactory.newFactory(name, () -> new NGramTokenizer(min(s), max(s))),
             "edge_ngram", (i, e, name, s) -> TokenizerFactory.newFactory(name, () -> new EdgeNGramTokenizer(min(s), max(s)))
         );
@@ -85,11 +96,38 @@ public final class AnalysisPlugins extends Plugin implements AnalysisPlugin {
 
     @Override
     public Map<String, AnalysisProvider<CharFilterFactory>> getCharFilters() {
-        return Map.of("html_strip", (i, e, name, s) -> new CharFilterFactory() {
-            public String name() { return name; }
-            public Reader create(Reader r) { return new HTMLStripCharFilter(r); }
-        });
+        return Map.of(
+            "html_strip", (i, e, name, s) -> new CharFilterFactory() {
+                public String name() { return name; }
+                public Reader create(Reader r) { return new HTMLStripCharFilter(r); }
+            },
+            "mapping", AnalysisPlugin.requiresAnalysisSettings((i, e, name, s) -> mapping(name, s))
+        );
     }
+
+    /** Rules such as {@code \\uff10=>0}; only the escape for a character's code is understood. */
+    private static CharFilterFactory mapping(String name, Settings settings) {
+        NormalizeCharMap.Builder rules = new NormalizeCharMap.Builder();
+        for (String rule : settings.getAsList("mappings")) {
+            int arrow = rule.indexOf("=>");
+            if (arrow < 0) {
+                throw new IllegalArgumentException("Invalid Mapping Rule : [" + rule + "]");
+            }
+            rules.add(unescaped(rule.substring(0, arrow).trim()), unescaped(rule.substring(arrow + 2).trim()));
+        }
+        NormalizeCharMap map = rules.build();
+        return new NormalizingCharFilterFactory() {
+            public String name() { return name; }
+            public Reader create(Reader r) { return new MappingCharFilter(map, r); }
+        };
+    }
+
+    private static String unescaped(String text) {
+        return CODE.matcher(text).replaceAll(m -> Matcher.quoteReplacement(
+            String.valueOf((char) Integer.parseInt(m.group(1), 16))));
+    }
+
+    private static final Pattern CODE = Pattern.compile("\\\\u([0-9a-fA-F]{4})");
 
     private static int min(Settings s) { return s.getAsInt("min_gram", 1); }
 
