@@ -1,5 +1,6 @@
 """A breaker's decisions: what opens it, for how long, what closes it again."""
 
+import random
 from dataclasses import replace
 
 import pytest
@@ -41,11 +42,15 @@ CALM = 10.0
         (Counts(1000, slow=51), Counts(), "slow"),
         (Counts(4, slow=4), Counts(4, slow=4), None),
         (Counts(5, slow=5), Counts(5, slow=5), "slow"),
-        # Failures at once: the last two seconds decide though the window before them was good.
-        (Counts(1000, failed=100), Counts(200, failed=100), "failed"),
-        (Counts(1000, failed=99), Counts(200, failed=99), None),
-        # Little traffic: only the whole window has five.
+        # Failures at once: the last seconds decide though the window before them was good.
+        (Counts(1000, failed=104), Counts(200, failed=104), "failed"),
+        (Counts(1000, failed=103), Counts(200, failed=103), None),
+        # Little traffic: only the whole window has five, or a lead.
         (Counts(5, failed=5), Counts(1, failed=1), "failed"),
+        (Counts(6, failed=5), Counts(1, failed=1), None),
+        (Counts(12, failed=10), Counts(3, failed=3), "failed"),
+        # Half of ten is chance.
+        (Counts(10, failed=5), Counts(10, failed=5), None),
         # Three of ten failing: the other seven are worth having.
         (Counts(1000, failed=300), Counts(200, failed=60), None),
         # Overloaded: what it answers counts; only when it answers nearly nobody it is left alone.
@@ -206,6 +211,35 @@ def test_another_window_starts_anew_and_memory_is_bounded() -> None:
     assert window.counts(99.99, 10.0).calls <= 1000
     assert len(window._slots) == SLOTS
     assert window.counts(99.99, 20.0) == Counts()
+
+
+def seconds_until_open(share: float, rate: float, before: float, seed: int) -> float | None:
+    """Since when a dependency, after `before` good seconds, failed that share of its calls; None for 30 s of that."""
+    chance, window, now = random.Random(seed), Window(), 1000.0 + seed / 7
+    began = now + before
+    while now < began + 30.0:
+        now += chance.expovariate(rate)
+        failed = now >= began and chance.random() < share
+        window.add("failed" if failed else "good", now, CALM)
+        if failed and verdict(window.counts(now, CALM), window.counts(now, CALM, RECENT)) is not None:
+            return now - began
+    return None
+
+
+@pytest.mark.parametrize("rate", [5.0, 15.0, 50.0])
+@pytest.mark.parametrize("before", [0.0, 10.0])
+def test_three_in_ten_failing_hardly_ever_open_it(rate: float, before: float) -> None:
+    opened = [seconds_until_open(0.3, rate, before, seed) for seed in range(20)]
+    # Twenty half minutes.
+    assert sum(after is not None for after in opened) <= 2
+
+
+@pytest.mark.parametrize("rate", [15.0, 50.0])
+def test_a_part_that_is_gone_opens_it_within_two_seconds(rate: float) -> None:
+    for seed in range(20):
+        after = seconds_until_open(1.0, rate, 10.0, seed)
+        assert after is not None
+        assert after <= 2.5
 
 
 def test_fewer_than_the_least_never_open_it() -> None:

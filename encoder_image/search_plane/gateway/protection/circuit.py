@@ -19,8 +19,9 @@ End = Literal["answer", "gave up", "fault", "overload", "else"]
 LEAST_BAD: Final = 5
 # A p95 is above a limit when more than 5 % of the calls are.
 SLOW_SHARE: Final = 0.05
-# With fewer failures the calls that are left are worth more than the quiet: each failed one is covered by the other way.
-FAILED_SHARE: Final = 0.5
+# By how many the failed calls must outnumber the others: with fewer failures those others are worth more than the quiet,
+# as each failed one is covered by the other way. A lead and not a share: of ten calls, half fail by chance at 30 % too.
+FAILED_LEAD: Final = 8
 # An overloaded dependency refuses in a millisecond and answers what it can; only one that answers nobody is left alone.
 REFUSED_SHARE: Final = 0.95
 FIRST_PAUSE: Final = 1.0
@@ -65,8 +66,10 @@ def verdict(whole: Counts, recent: Counts) -> Reason | None:
     """
     if whole.slow >= LEAST_BAD and whole.slow > SLOW_SHARE * whole.calls:
         return "slow"
+    if whole.failed >= LEAST_BAD and whole.failed == whole.calls:
+        return "failed"
     for counts in (recent, whole):
-        if counts.failed >= LEAST_BAD and counts.failed >= FAILED_SHARE * counts.calls:
+        if 2 * counts.failed - counts.calls >= FAILED_LEAD:
             return "failed"
         bad = counts.failed + counts.refused
         if bad >= LEAST_BAD and bad >= REFUSED_SHARE * counts.calls:

@@ -5,8 +5,8 @@ from typing import Final
 from search_plane.gateway.protection.circuit import Counts, Outcome
 
 SLOTS: Final = 10
-# The part of the window that is `recent`: 2 s of 10.
-RECENT: Final = 2
+# The part of the window that is `recent`: 3 s of 10.
+RECENT: Final = 3
 _KINDS: Final = {"good": 0, "slow": 1, "failed": 2, "refused": 3}
 
 
