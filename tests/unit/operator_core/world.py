@@ -402,8 +402,12 @@ class World(Resource):
 
     @property
     def resting(self) -> bool:
-        """Whether the index is Ready, and nothing is on its way."""
-        return self.serving and self.book.candidate is None and not self.book.retiring
+        """Whether the index is Ready, and nothing is on its way: no release, and no policy."""
+        search = self.body.get("status", {}).get("search", {})
+        on_its_way = (
+            self.book.candidate or self.book.retiring or search.get("onPolicy") != search.get("gateways")
+        )
+        return self.serving and not on_its_way
 
     @property
     def serving(self) -> bool:
