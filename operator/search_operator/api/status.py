@@ -91,6 +91,8 @@ class JobOutcome(ApiModel):
     """Embedded anew."""
     reused: int = 0
     """Vectors copied from another release with the same encoder."""
+    updated: int = 0
+    """Stored anew with their vectors, as a price or another stored field had changed."""
     unchanged: int = 0
     """Left as they were."""
     deleted: int = 0

@@ -9,8 +9,9 @@ from search_plane.release.record import ReleaseRecord
 from search_operator.api.spec import Spec
 from search_operator.observe.observation import Capacity
 
-# Of a row besides its vector: its id (up to 128 characters, mostly some 20), 64 hex digits of hash, keys of both.
-ROW_OVERHEAD_BYTES = 100
+# Of a row besides its vector: its id (mostly some 20 characters), 48 hex digits of hash, title, brand and category (UTF-8;
+# a Chinese title has some 100 bytes), price, keys of all.
+ROW_OVERHEAD_BYTES = 250
 # Milvus refuses to load beyond it: queryNode.overloadedMemoryThresholdPercentage, 90 by default.
 MILVUS_LOADS_UP_TO_PERCENT = 90
 _UNITS = ("", "Ki", "Mi", "Gi", "Ti", "Pi")

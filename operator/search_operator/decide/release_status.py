@@ -156,6 +156,7 @@ def job_outcome(report: JobReport) -> JobOutcome:
         embedded=report.embedded,
         unchanged=report.unchanged,
         reused=report.reused,
+        updated=report.updated,
         deleted=report.deleted,
         failed=report.failed,
         skipped=tuple(SkippedDocument(id=bad.id, reason=bad.reason[:256]) for bad in report.bad),

@@ -30,6 +30,7 @@ def sum_of_reports(reports: Mapping[int, JobReport], slices: int) -> JobReport |
             "embedded": sum(r.embedded for r in told),
             "unchanged": sum(r.unchanged for r in told),
             "reused": sum(r.reused for r in told),
+            "updated": sum(r.updated for r in told),
             "deleted": sum(r.deleted for r in told),
             "failed": sum(r.failed for r in told),
             "bad": tuple(bad for r in told for bad in r.bad)[:BAD_KEPT],
@@ -44,7 +45,7 @@ def sum_of_reports(reports: Mapping[int, JobReport], slices: int) -> JobReport |
 
 def as_progress(report: JobReport) -> JobProgress:
     """A slice that has ended, as progress: everything of it is settled."""
-    settled = report.embedded + report.unchanged + report.reused + report.failed
+    settled = report.embedded + report.unchanged + report.reused + report.updated + report.failed
     return JobProgress(
         phase="Done",
         done=settled,
@@ -52,6 +53,7 @@ def as_progress(report: JobReport) -> JobProgress:
         embedded=report.embedded,
         unchanged=report.unchanged,
         reused=report.reused,
+        updated=report.updated,
         deleted=report.deleted,
         failed=report.failed,
         started_at=report.finished_at - timedelta(seconds=report.duration_seconds),
@@ -80,6 +82,7 @@ def sum_of_progress(parts: Sequence[JobProgress], slices: int) -> JobProgress | 
         embedded=sum(part.embedded for part in parts),
         unchanged=sum(part.unchanged for part in parts),
         reused=sum(part.reused for part in parts),
+        updated=sum(part.updated for part in parts),
         deleted=sum(part.deleted for part in parts),
         failed=sum(part.failed for part in parts),
         rows_per_second=sum(part.rows_per_second for part in running),

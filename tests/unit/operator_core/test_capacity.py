@@ -69,7 +69,7 @@ def test_all_fleets_together_have_no_more_than_is_allowed(
 
 
 def test_ten_million_rows_of_a_large_encoder_need_what_the_calculation_says() -> None:
-    assert collection_bytes(10_000_000, 768, 64, 1) == 10_000_000 * 3684
+    assert collection_bytes(10_000_000, 768, 64, 1) == 10_000_000 * 3834
     assert collection_bytes(10_000_000, 768, 64, 2) == 2 * collection_bytes(10_000_000, 768, 64, 1)
 
 

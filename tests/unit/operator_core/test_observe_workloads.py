@@ -85,7 +85,8 @@ def test_slices_are_counted_and_their_reports_summed_once_all_are_there() -> Non
         RELEASE,
         50,
         embedded=40,
-        reused=10,
+        reused=8,
+        updated=2,
         duration_seconds=30.0,
         rows_per_second=2.0,
         finished_at=START + timedelta(minutes=1),
@@ -99,7 +100,7 @@ def test_slices_are_counted_and_their_reports_summed_once_all_are_there() -> Non
     old = worker(1, report(RELEASE, 7), finished="2026-11-22T03:01:00Z")
     whole = job_view(building, views(worker(1, second), old, worker(0, first)), None).report
     assert whole is not None
-    assert (whole.rows, whole.embedded, whole.reused, whole.failed) == (150, 130, 10, 2)
+    assert (whole.rows, whole.embedded, whole.reused, whole.updated, whole.failed) == (150, 130, 8, 2, 2)
     assert (whole.duration_seconds, whole.rows_per_second) == (30.0, 11.0)
     assert (whole.result, whole.id_sets_equal) == ("Succeeded", False)
     assert whole.finished_at == START + timedelta(minutes=1)
