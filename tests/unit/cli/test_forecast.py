@@ -116,8 +116,8 @@ def test_the_same_encoder_shares_its_fleet_and_its_vectors() -> None:
         (f"{told.active}, {told.wanted}", 4)
     ]
     assert told.bill_during is None
-    # (4 * 768 + 8 * 32 + 100) bytes, a million rows, 2 replicas.
-    assert told.memory == "6.4Gi"
+    # (4 * 768 + 8 * 32 + 250) bytes, a million rows, 2 replicas.
+    assert told.memory == "6.7Gi"
     said = " ".join(text_of(told, new, NOW).split())
     assert f"copying vectors from {told.active} where the content hash is equal" in said
     assert "OverlapAt10 >= 0.90" in said
