@@ -1,5 +1,6 @@
 """What each fault came to, from the replies and the breakers' states; and what is left of all afterwards."""
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ CLOSES_WITHIN = LONGEST_PAUSE + 1.0
 # A fault of these kinds must open a breaker; three failures in ten must not.
 OPENING = ("stop", "refuse", "slow")
 MOST_GROWTH = 1.2
+READINGS = 20
+READING_PAUSE_SECONDS = 0.15
 
 
 @dataclass(frozen=True)
@@ -153,7 +156,20 @@ def closed_after(figures: Figures) -> float:
 
 
 def left_of(process: GatewayProcess) -> Left:
-    """What the gateway holds now."""
+    """What the gateway holds at rest: the least of some readings, for its own probes come and go."""
+    readings = []
+    for _ in range(READINGS):
+        readings.append(_held(process))
+        time.sleep(READING_PAUSE_SECONDS)
+    tasks = [one.tasks for one in readings if one.tasks is not None]
+    return Left(
+        min(one.sockets for one in readings),
+        min(one.resident_mib for one in readings),
+        min(tasks, default=None),
+    )
+
+
+def _held(process: GatewayProcess) -> Left:
     tasks = [
         sample.value
         for family in text_string_to_metric_families(process.metrics())

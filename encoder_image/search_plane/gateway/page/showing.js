@@ -169,7 +169,7 @@ export function understoodLine(answer) {
   for (const each of list(known.corrections)) {
     tell("更正", element("s", {}, textOf(each?.written)), " → ", textOf(each?.meant));
   }
-  if (list(known.brands).length) tell(known.brand_certain ? "品牌（只看）" : "品牌（优先）", textOf(known.brands));
+  if (list(known.brands).length) tell(known.brand_certain ? "品牌（确定）" : "品牌（优先）", textOf(known.brands));
   for (const group of list(known.alternatives)) {
     const [written, ...same] = list(group);
     if (same.length) tell("同义", textOf(written), " = ", textOf(same));
