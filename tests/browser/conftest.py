@@ -18,9 +18,10 @@ __all__ = ["elasticsearch_url", "milvus_uri", "tiny_encoder"]
 Opened = Callable[..., Page]
 
 
-@pytest.fixture(scope="session")
+# Not for longer: Playwright keeps an event loop in this thread, within which no other test could run its own.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium, once for all tests."""
+    """Chromium, once for a file of tests."""
     with chromium(lambda message: print(message, file=sys.stderr, flush=True)) as running:
         expect.set_options(timeout=PATIENCE_MS)
         yield running

@@ -63,7 +63,8 @@ def test_a_refresh_follows_the_catalogue(bed: Bed, refreshed: str) -> None:
     last = refresh(bed, "refreshed-by-hand")
 
     assert (last["embedded"], last["deleted"], last["failed"]) == (2, 1, 1)
-    assert last["unchanged"] == PRODUCTS - 3
+    # A new price is stored anew, with the vector that was there.
+    assert (last["updated"], last["unchanged"]) == (3, PRODUCTS - 6)
     assert [skipped["id"] for skipped in last["skipped"]] == [bad.id]
     assert last["skipped"][0]["reason"]
     (collection,) = bed.collections(NAME)

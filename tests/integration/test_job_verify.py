@@ -125,7 +125,9 @@ def test_a_good_candidate_passes_every_gate(
     assert stopping(gates) == {}, report
     assert len(gates) == 11
     assert (found.rows, found.missing, found.extra, found.stale) == (PRODUCTS, 0, 0, 0)
-    assert (found.vectors_checked, found.judged, found.timed_queries) == (64, len(judged.splitlines()), 60)
+    assert (found.vectors_checked, found.judged) == (64, len(judged.splitlines()))
+    # Each query is asked, the judged ones among them, and 60 times at least.
+    assert found.timed_queries >= max(60, found.judged)
     assert found.vectors_match is not None
     assert found.vectors_match > 0.9999
     assert found.recall is not None

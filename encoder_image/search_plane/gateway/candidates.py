@@ -13,12 +13,14 @@ from search_plane.gateway.wholeness import search_depth
 from search_plane.release.policy import Fusion
 
 
-def depth_for(wanted: int, ef: int) -> int:
+def depth_for(wanted: int, ef: int, thinned: bool = False) -> int:
     """How many products each search is asked for, so that so many remain of them. Never so many that ef must grow.
+
+    `thinned`: only the join sees which of them may be hits, so that more are needed.
 
     One depth for all first pages and one for all deeper ones: pages of one query are cut from the same order.
     """
-    pool = TIER if wanted < TIER else max(wanted, 2 * TIER)
+    pool = TIER if wanted < TIER and not thinned else max(wanted, 2 * TIER)
     return min(search_depth(pool, max(ef, 2 * pool)), max(search_depth(wanted, ef), ef))
 
 

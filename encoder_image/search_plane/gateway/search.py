@@ -137,11 +137,12 @@ def _wanted(
     path: ReleasePath, query: Query, understood: Understood, arm: Mode | None, rules: Rules, reach: int
 ) -> Wanted:
     fusion = rules.policy.fusion
+    bounds = within(query.filters, understood)
     return Wanted(
         mode=query.mode or arm or fusion.mode,
         understood=understood,
-        within=within(query.filters, understood),
-        depth=depth_for(reach, path.snapshot.milvus.ef),
+        within=bounds,
+        depth=depth_for(reach, path.snapshot.milvus.ef, bounds.thins),
         facets=query.facets,
         fusion=fusion,
     )

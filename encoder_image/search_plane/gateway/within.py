@@ -33,6 +33,11 @@ class Within:
         """Whether anything is restricted."""
         return self != EVERYTHING
 
+    @property
+    def thins(self) -> bool:
+        """Whether hits fall out that neither search could leave out."""
+        return bool(self.excluded or self.fitting)
+
     def milvus(self, stored: bool) -> str:
         """A boolean expression on what the collection stores; "" restricts nothing. The join sees to the rest."""
         parts = [self.filters.milvus(stored)]

@@ -14,6 +14,8 @@ _EARLIER: Final = 0.6
 _LEAST: Final = 0.12
 # Below this share of the likeliest nothing is known.
 _LIKELY: Final = 0.4
+# How much of a share is left when one pair of characters tells it: 汪星人的口粮 is no tea, though 口粮茶 is.
+_ALONE: Final = 0.3
 _MOST: Final = 3
 _MOST_FEATURES: Final = 24
 _LONGEST_ENDING: Final = 4
@@ -34,12 +36,10 @@ def kinds_in(
         if one.name in named and one.name in lexicon.concentrated and _tells_kind(one.name):
             late = one.end / max(1, len(text))
             evidence.append((_EARLIER + (1 - _EARLIER) * late, lexicon.concentrated[one.name]))
-    for group in alternatives:
-        for word in group[1:]:
-            if word in lexicon.categories:
-                evidence.append((1.0, {word: 1.0}))
+    named_alike = [{word: 1.0} for group in alternatives for word in group[1:] if word in lexicon.categories]
     if ending := _ending_alike(text, lexicon):
-        evidence.insert(0, (1.0, ending))
+        named_alike.insert(0, ending)
+    evidence = [*((1.0, places) for places in named_alike), *evidence]
     evidence = evidence[:_MOST_FEATURES]
     if not evidence:
         return ()
@@ -52,9 +52,10 @@ def kinds_in(
     total = sum(shares.values())
     if 1 / total < _LIKELY:
         return ()
+    trust = 1.0 if named_alike or len(evidence) > 1 else _ALONE
     ranked = sorted(shares, key=lambda category: (-shares[category], category))[:_MOST]
     return tuple(
-        (category, round(shares[category] / total, 3))
+        (category, round(trust * shares[category] / total, 3))
         for category in ranked
         if shares[category] / total >= _LEAST
     )

@@ -14,7 +14,6 @@ NONE = Synonyms()
     [
         ("降噪蓝牙耳机", "蓝牙耳机"),
         ("送长辈的白酒", "白酒"),
-        ("社畜通勤背的包", "双肩包"),
         ("手提电脑", "笔记本电脑"),
         ("华为手表", "智能手表"),
         ("便宜点的手机", "智能手机"),
@@ -28,6 +27,12 @@ def test_the_kind_is_told_by_the_words_that_few_kinds_have(
     assert kinds[0][0] == category
     assert 0.4 <= kinds[0][1] <= 1.0
     assert sum(share for _, share in kinds) <= 1.001
+
+
+def test_one_pair_of_characters_alone_is_hardly_trusted(lexicon: Lexicon) -> None:
+    (likeliest, *_) = understand("社畜通勤背的包", lexicon, NONE).kinds
+    assert likeliest[0] == "双肩包"
+    assert likeliest[1] < 0.3
 
 
 @pytest.mark.parametrize("text", ["父亲节礼物", "iphone 14", "便宜的", "洗头膏", ""])
