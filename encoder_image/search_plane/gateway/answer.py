@@ -72,7 +72,9 @@ class UnderstoodQuery(BaseModel):
 
     text: str = Field(default="", description="What was embedded and looked for: folded and corrected.")
     brands: list[str] = Field(default_factory=list, description="Brands of the catalogue that it names.")
-    brand_certain: bool = Field(default=False, description="Only those brands are hits, or what their names say it fits.")
+    brand_certain: bool = Field(
+        default=False, description="Only those brands are hits, or what their names say it fits."
+    )
     whole: list[str] = Field(
         default_factory=list, description="Model numbers and measures, matched in one piece."
     )
