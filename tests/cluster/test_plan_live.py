@@ -46,7 +46,7 @@ def test_a_new_release_is_told_and_nothing_is_written(apiserver: ApiServer, live
     assert told.exit_code == 1, told.output
     assert "search/planned: a new release is built" in told.stdout
     assert f"answers now        {live}" in told.stdout
-    assert "6.9Gi" in told.stdout
+    assert "7.1Gi" in told.stdout
     assert told.stderr == ""
     assert apiserver.ask("get", "ssi", "-A", "-o", "json") == before
 
