@@ -6,6 +6,7 @@ from search_plane.release.record import CatalogueFields, EncoderSource, HnswInde
 
 from search_operator.api.encoder import CustomModel, Encoder, Weights
 from search_operator.api.index import InvalidResource
+from search_operator.api.reranker import RerankerWeights
 from search_operator.api.spec import Spec
 
 
@@ -56,7 +57,11 @@ def catalogue_fields(spec: Spec) -> CatalogueFields:
 
 def encoder_source(spec: Spec) -> EncoderSource:
     """Where the encoder's bytes come from by this spec."""
-    weights, image = spec.encoder.weights, spec.encoder.image
+    return source_of(spec.encoder.weights, spec.encoder.image)
+
+
+def source_of(weights: Weights | RerankerWeights, image: str = "") -> EncoderSource:
+    """Where a model server's bytes come from: its weights, and its `image` (empty: the operator's own)."""
     if weights.image:
         return EncoderSource(image=image, weights_image=weights.image)
     if claim := weights.persistent_volume_claim:

@@ -1,23 +1,13 @@
 """The encoder fleet of one fingerprint: Deployment, Service, HPA, PodDisruptionBudget."""
 
-from typing import Any
-
 from search_plane.release.identity import EncoderIdentity
 from search_plane.release.record import EncoderSource
 
 from search_operator.api.index import SemanticSearchIndex
 from search_operator.decide.capacity import Fleet
-from search_operator.render.child import (
-    TMP_VOLUME,
-    Images,
-    Object,
-    child,
-    environment,
-    labels,
-    restricted_container,
-    restricted_pod,
-)
-from search_operator.render.workload import disruption_budget, probe, service, spread
+from search_operator.render.child import Images, Object, child, labels
+from search_operator.render.model_server import artefact_of, model_server_pod
+from search_operator.render.workload import disruption_budget, service, spread
 
 MODEL_DIR = "/models"
 CPU_TARGET_PERCENT = 70
@@ -114,61 +104,20 @@ def _pod(
     selector: dict[str, str],
 ) -> Object:
     encoder = index.spec.encoder
-    accelerator = encoder.accelerator
-    volume, model_dir = _weights(source)
-    resources: dict[str, Any] = encoder.resources.model_dump(exclude_none=True)
-    if accelerator.count:
-        limits = {**(resources.get("limits") or {}), accelerator.resource: str(accelerator.count)}
-        resources = {**resources, "limits": limits}
-    # The image with CUDA must find it: a GPU that is paid for and not used looks like any slow encoder.
-    cuda = images.plane_gpu if accelerator.count else ""
-    device = {"DEVICE": "cuda"} if cuda and not source.image else {}
-    container = restricted_container(
-        {
-            "name": "encoder",
-            "image": source.image or cuda or images.plane,
-            "imagePullPolicy": images.pull_policy,
-            "args": ["encoder"],
-            "env": environment(
-                {
-                    "ENCODER_IDENTITY": identity.model_dump_json(),
-                    "MODEL_DIR": model_dir,
-                    "MAX_BATCH_SIZE": encoder.batching.max_batch_size,
-                    "MAX_BATCH_TOKENS": encoder.batching.max_batch_tokens,
-                    **device,
-                }
-            ),
-            "resources": resources,
-            "startupProbe": probe("/healthz", periodSeconds=1, failureThreshold=300),
-            "readinessProbe": probe("/readyz", periodSeconds=5, timeoutSeconds=3, failureThreshold=2),
-            "livenessProbe": probe("/healthz", periodSeconds=10, timeoutSeconds=5, failureThreshold=3),
-            "volumeMounts": [{"name": "weights", "mountPath": MODEL_DIR, "readOnly": True}] if volume else [],
-        }
+    artefact = artefact_of(source, MODEL_DIR)
+    return model_server_pod(
+        index.name,
+        "encoder",
+        images,
+        given_image=source.image,
+        artefact=artefact,
+        resources=encoder.resources,
+        accelerator=encoder.accelerator,
+        variables={
+            "ENCODER_IDENTITY": identity.model_dump_json(),
+            "MODEL_DIR": artefact.directory,
+            "MAX_BATCH_SIZE": encoder.batching.max_batch_size,
+            "MAX_BATCH_TOKENS": encoder.batching.max_batch_tokens,
+        },
+        spread=spread(selector, "kubernetes.io/hostname", "topology.kubernetes.io/zone"),
     )
-    return restricted_pod(
-        {
-            "serviceAccountName": f"{index.name}-encoder",
-            "terminationGracePeriodSeconds": 30,
-            "containers": [container],
-            "volumes": [TMP_VOLUME, *([volume] if volume else [])],
-            "nodeSelector": accelerator.effective_node_selector(),
-            "tolerations": [
-                t.model_dump(by_alias=True, exclude_none=True) for t in accelerator.effective_tolerations()
-            ],
-            "topologySpreadConstraints": spread(
-                selector, "kubernetes.io/hostname", "topology.kubernetes.io/zone"
-            ),
-        }
-    )
-
-
-def _weights(source: EncoderSource) -> tuple[Object | None, str]:
-    """The volume that carries the artefact (none when it is baked into the image), and where the artefact lies."""
-    if source.weights_image:
-        image = {"reference": source.weights_image, "pullPolicy": "IfNotPresent"}
-        return {"name": "weights", "image": image}, MODEL_DIR
-    if source.weights_claim:
-        claim = {"claimName": source.weights_claim, "readOnly": True}
-        volume = {"name": "weights", "persistentVolumeClaim": claim}
-        return volume, f"{MODEL_DIR}/{source.weights_path.lstrip('/')}".rstrip("/")
-    return None, source.weights_path or MODEL_DIR
