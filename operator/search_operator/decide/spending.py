@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import InvalidOperation
+from functools import cached_property, lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -27,7 +28,7 @@ from search_operator.money.budget import (
 from search_operator.money.ledger import Ledger, MonthAccount, Node, accrue, begun
 from search_operator.money.months import HOUR, bounds, milliseconds, moment_of, month_at
 from search_operator.money.tariff import Tariff, micros
-from search_operator.money.windows import Opening, openings
+from search_operator.money.windows import Opening, Window, openings
 from search_operator.observe.observation import Observation, PodView
 from search_operator.render.encoder import fleet_name
 
@@ -50,6 +51,10 @@ class _Books:
     @property
     def now(self) -> int:
         return milliseconds(self.observation.now)
+
+    @cached_property
+    def leads(self) -> dict[str, timedelta]:
+        return leads_of(self.spec, start_seconds(starts(self.observation)))
 
 
 def accounted(observation: Observation) -> Observation:
@@ -254,11 +259,18 @@ def _rest(books: _Books, ledger: Ledger, seconds: Sequence[Second]) -> Rest:
 
 
 def _openings(books: _Books, at: int) -> tuple[Opening, ...]:
-    """The month's openings from when on encoders run for them, also of a window that opens soon after its end."""
     end = bounds(month_at(at, books.tariff.zone), books.tariff.zone)[1]
-    leads = leads_of(books.spec, start_seconds(starts(books.observation)))
-    until = moment_of(end) + max(leads.values(), default=timedelta())
-    return early(openings(windows_of(books.spec), moment_of(at), until), leads)
+    return _early(windows_of(books.spec), tuple(books.leads.items()), at, end)
+
+
+# A pass draws up several rests of one month, and cron expressions are not cheap to follow through it.
+@lru_cache(maxsize=8)
+def _early(
+    windows: tuple[Window, ...], leads: tuple[tuple[str, timedelta], ...], at: int, end: int
+) -> tuple[Opening, ...]:
+    """The openings from when on encoders run for them, also of a window that opens soon after the end."""
+    until = moment_of(end) + max((lead for _, lead in leads), default=timedelta())
+    return early(openings(windows, moment_of(at), until), dict(leads))
 
 
 def _why_due(kept: Ledger | None, told: Ledger, zone: ZoneInfo) -> str:
