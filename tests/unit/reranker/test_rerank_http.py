@@ -2,17 +2,13 @@
 
 import asyncio
 import dataclasses
-from collections.abc import Sequence
 
 import httpx
 import numpy as np
 import pytest
-from search_plane.encoder.pooling import FloatArray
 from search_plane.encoder.routes import create_app
 from search_plane.encoder.service import load
-from search_plane.encoder.session import Runtime
 from search_plane.encoder.settings import Settings
-from search_plane.encoder.tokenising import TokenIds
 from search_plane.reranker.artefact import load_reranker
 from search_plane.reranker.rerank_request import sigmoid
 
@@ -20,6 +16,7 @@ from tests.testbed.weights.folder import WeightsFolder
 from tests.testbed.weights.tiny_reranker import TinyReranker
 from tests.unit.encoder.http_scenario import play
 from tests.unit.encoder.runtime_doubles import until
+from tests.unit.reranker.broken_session import Broken
 
 QUERY = {"query": "耳机", "texts": ["大米", "蓝牙耳机", "充电器"]}
 
@@ -78,22 +75,6 @@ def test_info_and_metrics_tell_of_both_models(settings: Settings, tiny_reranker:
         assert "encoder_rerank_ready 1.0" in text
 
     play(create_app(settings, load(settings)), scenario)
-
-
-class Broken:
-    """A session double around a real one whose scores are not numbers while `broken`."""
-
-    call_tokens = 16
-    lanes = 1
-
-    def __init__(self, real: Runtime) -> None:
-        self._real = real
-        self.broken = False
-
-    def run(self, texts: Sequence[TokenIds]) -> FloatArray:
-        """The real scores, or NaN."""
-        scores = self._real.run(texts)
-        return np.full_like(scores, np.nan) if self.broken else scores
 
 
 def test_a_re_ranker_that_goes_bad_takes_itself_out_and_not_the_encoder(settings: Settings) -> None:

@@ -2,23 +2,19 @@
 
 import asyncio
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
-import numpy as np
 import pytest
 from fastapi import FastAPI
-from search_plane.encoder.pooling import FloatArray
-from search_plane.encoder.session import Runtime
 from search_plane.encoder.settings import SettingsError
-from search_plane.encoder.tokenising import TokenIds
 from search_plane.reranker.server import Settings, create_app
 from search_plane.reranker.service import LoadedReranker, load
 
 from tests.testbed.weights.tiny_reranker import TinyReranker
 from tests.unit.encoder.http_scenario import play
 from tests.unit.encoder.runtime_doubles import until
+from tests.unit.reranker.broken_session import Broken
 
 QUERY = {"query": "耳机", "texts": ["大米", "蓝牙耳机", "充电器"], "raw_scores": True}
 
@@ -79,22 +75,6 @@ def test_more_than_may_wait_is_refused_at_once(settings: Settings) -> None:
         assert (await first).status_code == 200
 
     play(app, scenario)
-
-
-class Broken:
-    """A session double around a real one whose scores are not numbers while `broken`."""
-
-    call_tokens = 16
-    lanes = 1
-
-    def __init__(self, real: Runtime) -> None:
-        self._real = real
-        self.broken = False
-
-    def run(self, texts: Sequence[TokenIds]) -> FloatArray:
-        """The real scores, or NaN."""
-        scores = self._real.run(texts)
-        return np.full_like(scores, np.nan) if self.broken else scores
 
 
 def test_it_is_unready_while_its_probes_are_wrong_and_while_it_stops(settings: Settings) -> None:
