@@ -25,6 +25,7 @@ from benchmarks.report import RESULTS, write
 from tests.integration.gateway_bed import GatewayProcess
 from tests.testbed.fault_proxy import FINE, Fault, FaultProxy, Wire
 from tests.testbed.plane import wait_until
+from tests.testbed.readdressed import readdressed, urls_of
 
 PARTS: dict[str, Wire] = {"milvus": "grpc", "elasticsearch": "http", "encoder": "http"}
 FAULTS = {"refuse": Fault(refuse=True), "slow": Fault(delay=0.5), "errors": Fault(errors=FAILING)}
@@ -66,24 +67,12 @@ class Faults:
 
 def proxied(bed: Bed, stack: ExitStack) -> tuple[Bed, dict[str, FaultProxy]]:
     """The bed as the gateway sees it through the proxies."""
-    snapshot, proxies = bed.snapshot, {}
-    urls = {
-        "milvus": snapshot.milvus.uri,
-        "elasticsearch": snapshot.catalogue.url,
-        "encoder": snapshot.encoder_url,
-    }
-    for part, url in urls.items():
+    proxies = {}
+    for part, url in urls_of(bed.snapshot).items():
         target = urlsplit(url)
         proxy = FaultProxy(target.hostname or "", target.port or 0, PARTS[part])
         proxies[part] = stack.enter_context(proxy)
-    address = {part: f"http://{proxy.address}" for part, proxy in proxies.items()}
-    changed = snapshot.model_copy(
-        update={
-            "encoder_url": address["encoder"],
-            "milvus": snapshot.milvus.model_copy(update={"uri": address["milvus"]}),
-            "catalogue": snapshot.catalogue.model_copy(update={"url": address["elasticsearch"]}),
-        }
-    )
+    changed = readdressed(bed.snapshot, {part: proxy.address for part, proxy in proxies.items()})
     return Bed(changed, bed.pids), proxies
 
 

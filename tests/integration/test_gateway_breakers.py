@@ -18,6 +18,7 @@ from tests.integration.gateway_fixtures import Shop, shop
 from tests.integration.steady_load import RATE, Reply, SteadyLoad
 from tests.testbed.fault_proxy import FINE, Fault, FaultProxy, Wire
 from tests.testbed.plane import wait_until
+from tests.testbed.readdressed import readdressed, urls_of
 
 __all__ = ["shop"]
 
@@ -59,21 +60,13 @@ class Wired:
 @pytest.fixture
 def wired(shop: Shop, tmp_path: Path) -> Iterator[Wired]:
     given = shop.blue.snapshot
-    urls = {"encoder": given.encoder_url, "milvus": given.milvus.uri, "elasticsearch": given.catalogue.url}
     with ExitStack() as stack:
         proxies = {}
-        for part, url in urls.items():
+        for part, url in urls_of(given).items():
             split = urlsplit(url)
             proxy = FaultProxy(split.hostname or "", split.port or 0, PARTS[part])
             proxies[part] = stack.enter_context(proxy)
-        address = {part: f"http://{proxy.address}" for part, proxy in proxies.items()}
-        snapshot = given.model_copy(
-            update={
-                "encoder_url": address["encoder"],
-                "milvus": given.milvus.model_copy(update={"uri": address["milvus"]}),
-                "catalogue": given.catalogue.model_copy(update={"url": address["elasticsearch"]}),
-            }
-        )
+        snapshot = readdressed(given, {part: proxy.address for part, proxy in proxies.items()})
         gateway = stack.enter_context(GatewayProcess(tmp_path, **NO_CACHES))
         gateway.mount_policy(SearchPolicy().to_json())
         gateway.serve(snapshot)

@@ -19,6 +19,7 @@ from tests.integration.cable import Cable, Mode
 from tests.integration.gateway_bed import QUERIES, GatewayProcess, drop_release, fill_release
 from tests.integration.gateway_fixtures import Shop, shop
 from tests.testbed.plane import wait_until
+from tests.testbed.readdressed import readdressed, urls_of
 
 __all__ = ["shop"]
 
@@ -54,19 +55,13 @@ def wired(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wire
             parts = urlsplit(url)
             return stack.enter_context(Cable(parts.hostname or "", parts.port or 0))
 
-        encoder, milvus, catalogue = map(cable, (given.encoder_url, given.milvus.uri, given.catalogue.url))
-        snapshot = given.model_copy(
-            update={
-                "encoder_url": f"http://{encoder.address}",
-                "milvus": given.milvus.model_copy(update={"uri": f"http://{milvus.address}"}),
-                "catalogue": given.catalogue.model_copy(update={"url": f"http://{catalogue.address}"}),
-            }
-        )
+        cables = {part: cable(url) for part, url in urls_of(given).items()}
+        snapshot = readdressed(given, {part: each.address for part, each in cables.items()})
         timeouts = {f"{part}_timeout_ms": DEADLINE_MS for part in ("encoder", "milvus", "es")}
         home = tmp_path_factory.mktemp("wired")
         gateway = stack.enter_context(GatewayProcess(home, total_timeout_ms=6000, **timeouts))
         gateway.serve(snapshot)
-        yield Wired(shop, gateway, snapshot, encoder, milvus, catalogue)
+        yield Wired(shop, gateway, snapshot, **cables)
 
 
 def answered(gateway: GatewayProcess) -> None:

@@ -16,6 +16,7 @@ from tests.integration.cable import Cable, Mode
 from tests.integration.gateway_bed import QUERIES, GatewayProcess
 from tests.integration.gateway_fixtures import Shop, shop
 from tests.testbed.plane import wait_until
+from tests.testbed.readdressed import readdressed, urls_of
 
 __all__ = ["shop"]
 
@@ -49,14 +50,8 @@ def wired(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wire
             parts = urlsplit(url)
             return stack.enter_context(Cable(parts.hostname or "", parts.port or 0))
 
-        encoder, milvus, catalogue = map(cable, (given.encoder_url, given.milvus.uri, given.catalogue.url))
-        snapshot = given.model_copy(
-            update={
-                "encoder_url": f"http://{encoder.address}",
-                "milvus": given.milvus.model_copy(update={"uri": f"http://{milvus.address}"}),
-                "catalogue": given.catalogue.model_copy(update={"url": f"http://{catalogue.address}"}),
-            }
-        )
+        cables = {part: cable(url) for part, url in urls_of(given).items()}
+        snapshot = readdressed(given, {part: each.address for part, each in cables.items()})
         timeouts = {f"{part}_timeout_ms": DEADLINE_MS for part in ("encoder", "milvus", "es")}
         gateway = stack.enter_context(
             GatewayProcess(
@@ -67,7 +62,7 @@ def wired(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wire
             )
         )
         gateway.serve(snapshot)
-        yield Wired(gateway, encoder, milvus, catalogue)
+        yield Wired(gateway, **cables)
 
 
 def whole(wired: Wired) -> Any:
