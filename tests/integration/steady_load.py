@@ -59,6 +59,16 @@ class SteadyLoad:
         goal = len(self.replies) + count
         wait_until(f"{count} more replies", lambda: len(self.replies) >= goal, seconds)
 
+    def sent_since(self, moment: float) -> list[Reply]:
+        """The replies so far to what was sent since then."""
+        return [reply for reply in list(self.replies) if reply.at >= moment]
+
+    def await_sent_since(self, moment: float, count: int, seconds: float = 120) -> list[Reply]:
+        """Waits for so many replies to what was sent since then; all of those."""
+        what = f"{count} replies to what was sent since {moment:.1f} s"
+        wait_until(what, lambda: len(self.sent_since(moment)) >= count, seconds)
+        return self.sent_since(moment)
+
     async def _run(self) -> None:
         """Sends until told to stop, then waits for what is under way."""
         timeout = aiohttp.ClientTimeout(total=30)

@@ -76,19 +76,23 @@ def wired(shop: Shop) -> Iterator[Wired]:
 class Bed:
     """The three clients and their breakers, within one event loop."""
 
-    def __init__(self, wired: Wired, policy: BreakerPolicy) -> None:
+    def __init__(self, wired: Wired, policy: BreakerPolicy, wait: float) -> None:
         snapshot = wired.shop.blue.snapshot
         address = {part: f"http://{proxy.address}" for part, proxy in wired.proxies.items()}
         self._vectors = wired.shop.blue.queries
         self._ids = wired.shop.blue.ids
         self.breakers = Breakers(lambda: policy)
         self.extra = 0
+        self._wait = wait
         self.encoder = QueryEncoder(address["encoder"], snapshot.encoder, 1.0, 64, 0.2, self._count)
         self.milvus = VectorSearch(
-            snapshot.milvus.model_copy(update={"uri": address["milvus"]}), 1.5, 0.15, on_extra=self._count
+            snapshot.milvus.model_copy(update={"uri": address["milvus"]}),
+            wait + 1.0,
+            0.15,
+            on_extra=self._count,
         )
         self.catalogue = Catalogue(
-            snapshot.catalogue.model_copy(update={"url": address["elasticsearch"]}), WAIT, 64
+            snapshot.catalogue.model_copy(update={"url": address["elasticsearch"]}), wait, 64
         )
         self.tasks: set[asyncio.Task[None]] = set()
 
@@ -98,7 +102,7 @@ class Bed:
     def ask(self, part: str, number: int) -> tuple[Breaker, Callable[[], Awaitable[object]], bool]:
         """The breaker, one call, and whether its latency is judged."""
         query = QUERIES[number % len(QUERIES)]
-        until = asyncio.get_running_loop().time() + WAIT
+        until = asyncio.get_running_loop().time() + self._wait
 
         async def meaning() -> object:
             return await self.breakers.encoder.call(lambda: self.encoder.embed(query, until), False)
@@ -120,11 +124,11 @@ class Bed:
         return works[part]
 
     async def one(self, part: str, number: int, asked: Asked) -> None:
-        """One call as a query makes it: given up after WAIT."""
+        """One call as a query makes it: given up after the bed's wait."""
         breaker, work, judge = self.ask(part, number)
         began = time.perf_counter()
         try:
-            async with asyncio.timeout(WAIT):
+            async with asyncio.timeout(self._wait):
                 await breaker.call(work, judge)
             asked.ends["answer"] += 1
         except BreakerOpen:
@@ -157,11 +161,12 @@ def run(
     wired: Wired,
     story: Callable[[Bed], Coroutine[Any, Any, None]],
     policy: BreakerPolicy | None = None,
+    wait: float = WAIT,
 ) -> None:
     """The story on a bed of its own; afterwards no task is left, and every proxy is as before."""
 
     async def within() -> None:
-        bed = Bed(wired, policy or BreakerPolicy())
+        bed = Bed(wired, policy or BreakerPolicy(), wait)
         try:
             await story(bed)
         finally:
@@ -226,7 +231,8 @@ def test_three_in_ten_failing_are_asked_on_within_the_budget(wired: Wired, part:
         if part != "milvus":
             assert asked.ends["http_500"] > 0
 
-    run(wired, story)
+    # What is given up on a busy machine would count as a failure of its own.
+    run(wired, story, wait=10 * WAIT)
 
 
 def test_a_slow_encoder_opens_the_search_by_meaning_and_not_the_encoder(wired: Wired) -> None:
