@@ -9,8 +9,16 @@ from typing import Any
 import click
 
 from search_operator.api.index import InvalidResource, SemanticSearchIndex
+from search_operator.cli.changing import (
+    pause_command,
+    promote_command,
+    refresh_command,
+    resume_command,
+    rollback_command,
+)
 from search_operator.cli.forecast import SWITCHES, Kind, forecast
 from search_operator.cli.resources import Cluster, Object, Unreadable, indexes_in, namespace_of
+from search_operator.cli.showing import explain_command, status_command
 from search_operator.cli.simulate import simulate_command
 from search_operator.cli.text import text_of
 
@@ -118,9 +126,24 @@ def _exit_code(kinds: Sequence[Kind]) -> int:
     return EXIT_OTHER_RELEASE if SWITCHES & set(kinds) else EXIT_SAME_RELEASE
 
 
-cli.add_command(simulate_command)
+for command in (
+    simulate_command,
+    status_command,
+    explain_command,
+    promote_command,
+    rollback_command,
+    refresh_command,
+    pause_command,
+    resume_command,
+):
+    cli.add_command(command)
 
 
 def run(arguments: Sequence[str]) -> Any:
     """Run the command line with these arguments; ends the process."""
     return cli(list(arguments), prog_name="python -m search_operator")
+
+
+def plugin() -> Any:
+    """`kubectl ssi ...`: kubectl starts the program kubectl-ssi with what follows; ends the process."""
+    return cli(sys.argv[1:] or ["--help"], prog_name="kubectl ssi")
