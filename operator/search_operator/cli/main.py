@@ -16,6 +16,7 @@ from search_operator.cli.changing import (
     resume_command,
     rollback_command,
 )
+from search_operator.cli.costing import cost_command
 from search_operator.cli.forecast import SWITCHES, Kind, forecast
 from search_operator.cli.resources import Cluster, Object, Unreadable, indexes_in, namespace_of
 from search_operator.cli.showing import explain_command, status_command
@@ -129,6 +130,7 @@ def _exit_code(kinds: Sequence[Kind]) -> int:
 for command in (
     simulate_command,
     status_command,
+    cost_command,
     explain_command,
     promote_command,
     rollback_command,

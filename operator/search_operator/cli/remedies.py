@@ -60,6 +60,16 @@ _BY_REASON = {
     "NotAllowedByListeners": Remedy("let the index's namespace in by the listener's allowedRoutes"),
     "NameTaken": Remedy("rename or remove the object that has the name"),
     "Forbidden": Remedy("apply the operator's ClusterRole of this version"),
+    "TwoScalers": Remedy("remove the other autoscaler: kubectl get hpa -n {namespace}", SCALING_PAGE),
+    "CannotScale": Remedy(
+        "put right what keeps the HPA from the Deployment, as the message says", SCALING_PAGE
+    ),
+    "MetricsMissing": Remedy("see that the metric is served: kubectl get apiservice", SCALING_PAGE),
+    "QuotaExceeded": Remedy("raise the namespace's ResourceQuota, or lower maxReplicas", SCALING_PAGE),
+    "PodsRefused": Remedy("remove what refuses the pods, as the message says", SCALING_PAGE),
+    "NoDevices": Remedy("add nodes with free devices, or lower maxReplicas", SCALING_PAGE),
+    "PausedByKeda": Remedy("remove the annotation that the message names", SCALING_PAGE),
+    "Changing": Remedy("", SCALING_PAGE),
     "Projected": Remedy("", GUARD_PAGE),
     "Clamped": Remedy("raise cost.monthlyCap to get back what the message names", GUARD_PAGE),
     "AboveMinimum": Remedy("raise cost.monthlyCap, or lower encoder.autoscaling.minReplicas", GUARD_PAGE),
