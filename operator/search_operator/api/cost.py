@@ -6,7 +6,7 @@ from pydantic import Field
 
 from search_operator.api.kubernetes import ObjectRef
 from search_operator.api.schema import ApiModel, Cel, rules
-from search_operator.api.values import Amount, Currency, Date, HttpEndpoint, TimeZone
+from search_operator.api.values import Amount, Currency, Date, OpenCostUrl, TimeZone
 
 Count = Annotated[int, Field(ge=0, le=10000)]
 
@@ -69,14 +69,7 @@ class Prices(ApiModel):
 class OpenCost(ApiModel):
     """OpenCost, whose account of the month is compared with the ledger's; the ledger is never changed by it."""
 
-    url: Annotated[
-        HttpEndpoint,
-        Cel(
-            "!self.lowerAscii().matches(r'^https?://(127[.]|0[.]0|\\[[0:]*1?\\]|([a-z0-9.-]+[.])?localhost([:/]|$))')",
-            "must not be a loopback address, which is the operator's own pod; write the name of OpenCost's Service, "
-            "e.g. http://opencost.opencost.svc:9003",
-        ),
-    ]
+    url: OpenCostUrl
     """URL of its API, e.g. http://opencost.opencost.svc:9003."""
     tolerance_percent: Annotated[int, Field(ge=1, le=1000)] = 20
     """By how much, in percent of the ledger's figure, the two may differ."""

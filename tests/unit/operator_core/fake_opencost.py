@@ -52,8 +52,14 @@ def allocation(key: str, total: float | None, gpu: float = 0.0) -> dict[str, Any
 
 def answer_of(costs: Mapping[str, float | None], code: int = 200) -> dict[str, Any]:
     """The whole answer: the costs by key, and what other namespaces cost."""
-    others = {"kube-system/__unallocated__/__unallocated__": 7.12345, "__idle__": 30.5}
-    return {"code": code, "data": [{key: allocation(key, cost) for key, cost in (costs | others).items()}]}
+    others: dict[str, float | None] = {
+        "kube-system/__unallocated__/__unallocated__": 7.12345,
+        "__idle__": 30.5,
+    }
+    return {
+        "code": code,
+        "data": [{key: allocation(key, cost) for key, cost in (others | dict(costs)).items()}],
+    }
 
 
 @dataclass
