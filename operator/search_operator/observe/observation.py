@@ -12,7 +12,7 @@ from search_plane.release.report import JobProgress, JobReport
 from search_operator.api.cost import Prices
 from search_operator.api.index import SemanticSearchIndex
 from search_operator.money.account import Account
-from search_operator.money.ledger import Deferral, Ledger
+from search_operator.money.ledger import Deferral, Ledger, MonthAccount
 from search_operator.observe.book import Book
 
 Object = dict[str, Any]
@@ -172,6 +172,19 @@ class PricesView:
 
 
 @dataclass(frozen=True)
+class OpenCostView:
+    """OpenCost's last answer: micro-units by component, beside the account of the same time, which ends at `until`.
+
+    `account` is None before the first answer; `problem` says why there is none, or none since.
+    """
+
+    account: MonthAccount | None = None
+    until: int = 0
+    costs: Mapping[str, int] = field(default_factory=dict)
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True)
 class Observation:
     """All that plan() and status() may look at. `now` is timezone-aware UTC."""
 
@@ -189,6 +202,7 @@ class Observation:
     catalogue: CatalogueView = CatalogueView()
     entry: EntryView = EntryView()
     prices: PricesView = PricesView()
+    open_cost: OpenCostView = field(default_factory=OpenCostView)
     ledger: Ledger | None = None
     """As it is kept; None when there is none, or somebody has spoilt it."""
     account: Account | None = None

@@ -29,6 +29,7 @@ from search_operator.observe.observation import (
     PodView,
     Problem,
 )
+from search_operator.observe.opencost import OpenCostReader
 from search_operator.observe.prices import look_at_prices
 from search_operator.observe.recent import RecentStores, Stores
 from search_operator.observe.workloads import job_progress, job_view, pod_view, slices_of
@@ -46,6 +47,7 @@ class Observer:
     catalogue: CatalogueReader
     capacity: CapacityReader
     http: aiohttp.ClientSession
+    open_cost: OpenCostReader
     recent: RecentStores = field(default_factory=RecentStores)
 
     async def observe(self, index: SemanticSearchIndex) -> tuple[Observation, StoreCredentials]:
@@ -65,6 +67,7 @@ class Observer:
             look_at_entry(self.api, self.cache, index),
             look_at_prices(self.api, index),
         )
+        ledger = kept_ledger(children.get(("ConfigMap", ledger_name(index.name))), index)
         observation = Observation(
             now=datetime.now(UTC),
             index=index,
@@ -80,7 +83,8 @@ class Observer:
             catalogue=stores.catalogue,
             entry=entry,
             prices=prices,
-            ledger=kept_ledger(children.get(("ConfigMap", ledger_name(index.name))), index),
+            open_cost=self.open_cost.look(index, ledger),
+            ledger=ledger,
         )
         return observation, credentials
 

@@ -26,6 +26,7 @@ from search_operator.observe.cache import Cache, IndexKey
 from search_operator.observe.capacity import CapacityReader
 from search_operator.observe.elasticsearch import CatalogueReader
 from search_operator.observe.observer import Observer
+from search_operator.observe.opencost import OpenCostReader
 from search_operator.reconcile import NotYet, Reconciler
 from search_operator.render.child import MANAGED_BY, Images
 from search_operator.run import metrics
@@ -147,7 +148,7 @@ async def assemble(settings: Settings) -> AsyncIterator[Operator]:
     await _load_cluster_config()
     client = kubernetes_client.ApiClient()
     http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=32))
-    milvus, catalogue, cache = MilvusPool(), CatalogueReader(), Cache()
+    milvus, catalogue, cache, open_cost = MilvusPool(), CatalogueReader(), Cache(), OpenCostReader(http)
     api = KubernetesApi(client)
     leadership = Leadership(settings.namespace, settings.identity, settings.lease_seconds)
 
@@ -156,7 +157,7 @@ async def assemble(settings: Settings) -> AsyncIterator[Operator]:
 
     reconciler = Reconciler(
         cache=cache,
-        observer=Observer(api, cache, milvus, catalogue, CapacityReader(api, milvus), http),
+        observer=Observer(api, cache, milvus, catalogue, CapacityReader(api, milvus), http, open_cost),
         actor=Actor(api, milvus, cache, lambda: leadership.leading),
         installation=Installation(
             Images(settings.plane_image, settings.image_pull_policy, settings.plane_gpu_image),
@@ -194,6 +195,7 @@ async def assemble(settings: Settings) -> AsyncIterator[Operator]:
     try:
         yield Operator(settings, client, api, cache, queue, leadership, watches)
     finally:
+        open_cost.close()
         await http.close()
         await catalogue.close()
         milvus.close()
