@@ -48,6 +48,7 @@ def plot(path: Path, told: Spending) -> None:
     axis.set_title(f"{told.namespace}/{told.name}; hatched: projected", fontsize=9)
     axis.grid(axis="y", alpha=0.3)
     axis.set_axisbelow(True)
+    axis.margins(y=0.08)
     axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
     figure.tight_layout()
     figure.savefig(path, dpi=100)

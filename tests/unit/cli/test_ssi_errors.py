@@ -30,7 +30,7 @@ def test_every_verb_has_help_with_an_example(verb: str) -> None:
     assert long.exit_code == 0
     assert long.stdout == short.stdout
     examples = long.stdout.split("Examples:")[1]
-    assert re.search(rf"^ +(kubectl ssi|python -m search_operator) {verb}\b", examples, re.MULTILINE)
+    assert re.search(rf"^ +kubectl ssi {verb}\b", examples, re.MULTILINE)
 
 
 @pytest.mark.parametrize("verb", ASKING)
