@@ -5,12 +5,8 @@ through the status subresource.
 """
 
 import json
-import os
 import subprocess
-import sys
-import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +20,7 @@ from search_operator.cli.live import Live, Moved
 from search_operator.cli.resources import Unreadable
 from search_operator.money.ledger import Ledger, MonthAccount
 
+from tests.cluster.kubectl_plugin import WITHIN, Done, Plugin
 from tests.testbed.apiserver import ApiServer
 from tests.testbed.cluster.commands import wait_until
 from tests.unit.cli.recorded_indexes import recorded, release_named
@@ -32,58 +29,19 @@ pytest_plugins = ["tests.testbed.apiserver_fixtures"]
 pytestmark = pytest.mark.cluster
 
 Object = dict[str, Any]
-REPOSITORY = Path(__file__).resolve().parents[2]
-WITHIN = 60.0
 VERBS = ("status", "cost", "explain", "promote", "rollback", "refresh", "pause", "resume")
 
 
-@dataclass(frozen=True)
-class Kubectl:
-    """kubectl with the plugin on its PATH, as a user has it."""
-
-    server: ApiServer
-    environment: dict[str, str]
-
-    def ssi(
-        self, *arguments: str, stdin: str | None = None, **more: str
-    ) -> "subprocess.CompletedProcess[str]":
-        """`kubectl ssi` with these arguments; `more` environment."""
-        return subprocess.run(
-            [str(self.server.kubectl), "ssi", *arguments],
-            env=self.environment | more,
-            input=stdin or "",
-            capture_output=True,
-            text=True,
-            timeout=WITHIN,
-            check=False,
-        )
-
-    def live(self, name: str) -> Object:
-        """The index as the API server has it."""
-        asked = ("get", "ssi", "-n", "search", name, "-o", "json", "--show-managed-fields")
-        return dict(json.loads(self.server.ask(*asked)))
-
-
 @pytest.fixture(scope="module")
-def kubectl(apiserver: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
-    """The plugin as pip would install it, from pyproject's own words."""
-    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    module, function = project["scripts"]["kubectl-ssi"].split(":")
-    folder = tmp_path_factory.mktemp("bin")
-    script = folder / "kubectl-ssi"
-    start = f"#!{sys.executable}\nimport sys\nfrom {module} import {function}\nsys.exit({function}())\n"
-    script.write_text(start, encoding="utf-8")
-    script.chmod(0o755)
-    paths = os.pathsep.join(str(REPOSITORY / part) for part in ("operator", "encoder_image"))
-    return Kubectl(
-        apiserver,
-        {
-            "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}",
-            "HOME": str(folder),
-            "KUBECONFIG": str(apiserver.kubeconfig),
-            "PYTHONPATH": paths,
-        },
-    )
+def plugin(apiserver: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Plugin:
+    """On the API server's own kubectl."""
+    return Plugin.install(tmp_path_factory.mktemp("bin"), apiserver.kubectl, apiserver.kubeconfig)
+
+
+def _live(server: ApiServer, name: str) -> Object:
+    """The index as the API server has it."""
+    asked = ("get", "ssi", "-n", "search", name, "-o", "json", "--show-managed-fields")
+    return dict(json.loads(server.ask(*asked)))
 
 
 def _put(server: ApiServer, life: str, name: str = "products") -> Object:
@@ -107,35 +65,35 @@ def server(apiserver: ApiServer) -> Iterator[ApiServer]:
         apiserver.ask("patch", leftover, "-n", "search", "--type=merge", "-p", patch)
 
 
-def test_kubectl_finds_the_plugin_and_shows_its_verbs(kubectl: Kubectl) -> None:
-    said = kubectl.ssi("--help")
+def test_kubectl_finds_the_plugin_and_shows_its_verbs(plugin: Plugin) -> None:
+    said = plugin.ssi("--help")
     assert said.returncode == 0, said.stderr
     assert "Usage: kubectl ssi [OPTIONS] COMMAND" in said.stdout
     assert all(f"\n  {verb} " in said.stdout for verb in (*VERBS, "plan", "simulate"))
-    assert kubectl.ssi().stdout == said.stdout
+    assert plugin.ssi().stdout == said.stdout
 
 
-def test_status_of_one_and_of_all(server: ApiServer, kubectl: Kubectl) -> None:
+def test_status_of_one_and_of_all(server: ApiServer, plugin: Plugin) -> None:
     index = _put(server, "switching")
     _put(server, "building", "shoes")
-    one = kubectl.ssi("status", "products", "-n", "search")
+    one = plugin.ssi("status", "products", "-n", "search")
     assert (one.returncode, one.stderr) == (0, "")
     assert "search/products  Serving  Ready" in one.stdout
     assert f"{release_named(index, 'Candidate')}  Candidate Building" in one.stdout
-    rows = kubectl.ssi("status", "-A").stdout.splitlines()
+    rows = plugin.ssi("status", "-A").stdout.splitlines()
     assert [row.split()[:3] for row in rows[1:]] == [
         ["search", "products", "True"],
         ["search", "shoes", "False"],
     ]
-    assert json.loads(kubectl.ssi("status", "shoes", "-n", "search", "-o", "json").stdout)["ready"] is False
+    assert json.loads(plugin.ssi("status", "shoes", "-n", "search", "-o", "json").stdout)["ready"] is False
 
 
-def test_status_is_drawn_again_when_it_changes(server: ApiServer, kubectl: Kubectl, tmp_path: Path) -> None:
+def test_status_is_drawn_again_when_it_changes(server: ApiServer, plugin: Plugin, tmp_path: Path) -> None:
     _put(server, "serving")
     log = tmp_path / "watched"
     with log.open("w") as out:
         command = [str(server.kubectl), "ssi", "status", "products", "-n", "search", "--watch"]
-        watching = subprocess.Popen(command, env=kubectl.environment, stdout=out, stderr=out)
+        watching = subprocess.Popen(command, env=plugin.environment, stdout=out, stderr=out)
     try:
         wait_until(lambda: "Serving  Ready" in log.read_text(), what="the first screen", timeout=WITHIN)
         change = json.dumps({"status": {"phase": "Degraded"}})
@@ -149,7 +107,7 @@ def test_status_is_drawn_again_when_it_changes(server: ApiServer, kubectl: Kubec
         watching.wait(WITHIN)
 
 
-def test_explain_reads_conditions_pods_and_events(server: ApiServer, kubectl: Kubectl) -> None:
+def test_explain_reads_conditions_pods_and_events(server: ApiServer, plugin: Plugin) -> None:
     _put(server, "building")
     labels = {"semanticsearch.io/index": "products", "app.kubernetes.io/component": "encoder"}
     pod = {
@@ -184,7 +142,7 @@ def test_explain_reads_conditions_pods_and_events(server: ApiServer, kubectl: Ku
         "lastTimestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
     server.ask("create", "-f", "-", stdin=json.dumps(event))
-    said = kubectl.ssi("explain", "products", "-n", "search")
+    said = plugin.ssi("explain", "products", "-n", "search")
     assert said.returncode == 1, said.stderr
     assert "search/products is not Ready" in said.stdout
     text = " ".join(said.stdout.split())
@@ -192,14 +150,14 @@ def test_explain_reads_conditions_pods_and_events(server: ApiServer, kubectl: Ku
     assert "2. Events FailedCreate: ReplicaSet products-encoder-5f: exceeded quota: gpus" in text
 
 
-def test_explain_of_one_that_is_ready_ends_with_0(server: ApiServer, kubectl: Kubectl) -> None:
+def test_explain_of_one_that_is_ready_ends_with_0(server: ApiServer, plugin: Plugin) -> None:
     _put(server, "serving")
-    said = kubectl.ssi("explain", "-n", "search")
+    said = plugin.ssi("explain", "-n", "search")
     assert (said.returncode, said.stderr) == (0, "")
     assert said.stdout.startswith("search/products is Ready")
 
 
-def test_cost_reads_the_ledger(server: ApiServer, kubectl: Kubectl, tmp_path: Path) -> None:
+def test_cost_reads_the_ledger(server: ApiServer, plugin: Plugin, tmp_path: Path) -> None:
     _put(server, "serving")
     spent = MonthAccount(month="2026-11", items={"encoder": 12_340_000 * 3_600_000})
     ledger = Ledger(currency="USD", upto=0, months=(spent,))
@@ -211,45 +169,45 @@ def test_cost_reads_the_ledger(server: ApiServer, kubectl: Kubectl, tmp_path: Pa
         "search",
         f"--from-literal=ledger.json={ledger.to_json()}",
     )
-    said = kubectl.ssi("cost", "products", "-n", "search", "--png", str(tmp_path / "cost.png"))
+    said = plugin.ssi("cost", "products", "-n", "search", "--png", str(tmp_path / "cost.png"))
     assert (said.returncode, said.stderr) == (0, "")
     assert "encoder              12.34  100 %" in said.stdout
     assert (tmp_path / "cost.png").read_bytes().startswith(b"\x89PNG")
-    assert "products   2026-11" in kubectl.ssi("cost", "-n", "search").stdout
+    assert "products   2026-11" in plugin.ssi("cost", "-n", "search").stdout
 
 
-def test_plan_asks_the_server_and_shows_a_diff(server: ApiServer, kubectl: Kubectl) -> None:
+def test_plan_asks_the_server_and_shows_a_diff(server: ApiServer, plugin: Plugin) -> None:
     index = _put(server, "serving")
     index.pop("status")
-    same = kubectl.ssi("plan", "-f", "-", "--diff", stdin=yaml.safe_dump(index))
+    same = plugin.ssi("plan", "-f", "-", "--diff", stdin=yaml.safe_dump(index))
     assert (same.returncode, same.stderr) == (0, "")
     assert "---" not in same.stdout
     index["spec"]["encoder"]["precision"] = "int8"
-    other = kubectl.ssi("plan", "-f", "-", "--diff", stdin=yaml.safe_dump(index))
+    other = plugin.ssi("plan", "-f", "-", "--diff", stdin=yaml.safe_dump(index))
     assert other.returncode == 1, other.stderr
     assert "+    precision: int8" in other.stdout or "+  precision: int8" in other.stdout
     assert "capacity by part" in other.stdout
     index["spec"]["encoder"]["autoscaling"]["minReplicas"] = 0
-    assert kubectl.ssi("plan", "-f", "-", stdin=yaml.safe_dump(index)).returncode == 2
+    assert plugin.ssi("plan", "-f", "-", stdin=yaml.safe_dump(index)).returncode == 2
 
 
-def test_promote_rollback_refresh_pause_and_resume(server: ApiServer, kubectl: Kubectl) -> None:
+def test_promote_rollback_refresh_pause_and_resume(server: ApiServer, plugin: Plugin) -> None:
     awaiting, switching = _put(server, "awaiting"), _put(server, "switching", "shoes")
     candidate, kept = release_named(awaiting, "Candidate"), release_named(switching, "Previous")
     for dry in (("--dry-run",), ()):
-        before = kubectl.live("products")["spec"], kubectl.live("shoes")["spec"]
+        before = _live(server, "products")["spec"], _live(server, "shoes")["spec"]
         done = [
-            kubectl.ssi("promote", "products", "-n", "search", *dry),
-            kubectl.ssi("rollback", "shoes", "-n", "search", *dry),
-            kubectl.ssi("refresh", "products", "-n", "search", *dry),
-            kubectl.ssi("refresh", "shoes", "-n", "search", "--full", *dry),
-            kubectl.ssi("pause", "products", "-n", "search", *dry),
+            plugin.ssi("promote", "products", "-n", "search", *dry),
+            plugin.ssi("rollback", "shoes", "-n", "search", *dry),
+            plugin.ssi("refresh", "products", "-n", "search", *dry),
+            plugin.ssi("refresh", "shoes", "-n", "search", "--full", *dry),
+            plugin.ssi("pause", "products", "-n", "search", *dry),
         ]
         assert [each.returncode for each in done] == [0] * 5, [each.stderr for each in done]
         assert all(("nothing was kept" in each.stdout) == bool(dry) for each in done)
         if dry:
-            assert (kubectl.live("products")["spec"], kubectl.live("shoes")["spec"]) == before
-    products, shoes = kubectl.live("products"), kubectl.live("shoes")
+            assert (_live(server, "products")["spec"], _live(server, "shoes")["spec"]) == before
+    products, shoes = _live(server, "products"), _live(server, "shoes")
     assert products["spec"]["rollout"]["approvedRelease"] == candidate
     assert shoes["spec"]["rollout"]["rollbackTo"] == kept
     assert "semanticsearch.io/refresh-requested-at" in products["metadata"]["annotations"]
@@ -257,27 +215,27 @@ def test_promote_rollback_refresh_pause_and_resume(server: ApiServer, kubectl: K
     assert products["spec"]["paused"] is True
     managers = {entry["manager"] for entry in products["metadata"]["managedFields"]}
     assert "kubectl-ssi" in managers
-    assert kubectl.ssi("resume", "products", "-n", "search").returncode == 0
-    assert kubectl.live("products")["spec"]["paused"] is False
-    assert kubectl.ssi("rollback", "shoes", "-n", "search", "--clear").returncode == 0
-    assert "rollbackTo" not in kubectl.live("shoes")["spec"]["rollout"]
-    refused = kubectl.ssi("promote", "shoes", "-n", "search")
+    assert plugin.ssi("resume", "products", "-n", "search").returncode == 0
+    assert _live(server, "products")["spec"]["paused"] is False
+    assert plugin.ssi("rollback", "shoes", "-n", "search", "--clear").returncode == 0
+    assert "rollbackTo" not in _live(server, "shoes")["spec"]["rollout"]
+    refused = plugin.ssi("promote", "shoes", "-n", "search")
     assert refused.returncode == 2
     assert "rollout.promotion is Automatic" in refused.stderr
 
 
-def test_what_is_committed_is_what_was_changed(server: ApiServer, kubectl: Kubectl) -> None:
+def test_what_is_committed_is_what_was_changed(server: ApiServer, plugin: Plugin) -> None:
     index = _put(server, "switching")
-    said = kubectl.ssi("rollback", "products", "-n", "search")
+    said = plugin.ssi("rollback", "products", "-n", "search")
     lines = said.stdout.splitlines()
     committed = yaml.safe_load("\n".join(lines[lines.index("In Git, commit instead:") + 1 :]))
     assert committed["spec"]["rollout"] == {"rollbackTo": release_named(index, "Previous")}
     applied = index | {"metadata": {"name": "products", "namespace": "search"}}
     applied.pop("status")
     applied["spec"]["rollout"] |= committed["spec"]["rollout"]
-    before = kubectl.live("products")["spec"]
+    before = _live(server, "products")["spec"]
     server.ask("replace", "-f", "-", stdin=json.dumps(applied))
-    assert kubectl.live("products")["spec"] == before
+    assert _live(server, "products")["spec"] == before
 
 
 def test_a_write_on_top_of_something_else_is_refused_by_the_server(server: ApiServer) -> None:
@@ -295,7 +253,7 @@ def test_a_write_on_top_of_something_else_is_refused_by_the_server(server: ApiSe
     )
 
 
-def _one_line(done: "subprocess.CompletedProcess[str]", *says: str) -> None:
+def _one_line(done: Done, *says: str) -> None:
     assert (done.returncode, done.stdout) == (2, ""), done.stderr
     assert len(done.stderr.splitlines()) == 1, done.stderr
     for part in says:
@@ -303,27 +261,27 @@ def _one_line(done: "subprocess.CompletedProcess[str]", *says: str) -> None:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_wrong_name_is_one_line_with_the_right_one(server: ApiServer, kubectl: Kubectl, verb: str) -> None:
+def test_a_wrong_name_is_one_line_with_the_right_one(server: ApiServer, plugin: Plugin, verb: str) -> None:
     _put(server, "serving")
     _one_line(
-        kubectl.ssi(verb, "prodcuts", "-n", "search"),
+        plugin.ssi(verb, "prodcuts", "-n", "search"),
         "Error: namespace search has no SemanticSearchIndex prodcuts; did you mean products?",
     )
 
 
-def test_a_wrong_namespace_or_context_is_one_line(server: ApiServer, kubectl: Kubectl) -> None:
+def test_a_wrong_namespace_or_context_is_one_line(server: ApiServer, plugin: Plugin) -> None:
     _put(server, "serving")
     _one_line(
-        kubectl.ssi("explain", "products", "-n", "serach"),
+        plugin.ssi("explain", "products", "-n", "serach"),
         "namespace serach has no SemanticSearchIndex (there is no such namespace); one of that name is in search",
     )
     _one_line(
-        kubectl.ssi("explain", "products", "--context", "production"),
+        plugin.ssi("explain", "products", "--context", "production"),
         "the kubeconfig has no context production; it has: test",
     )
 
 
-def test_no_rights_are_one_line(server: ApiServer, kubectl: Kubectl, tmp_path: Path) -> None:
+def test_no_rights_are_one_line(server: ApiServer, plugin: Plugin, tmp_path: Path) -> None:
     _put(server, "serving")
     server.ask("create", "serviceaccount", "jane", "-n", "search")
     server.ask(
@@ -344,23 +302,23 @@ def test_no_rights_are_one_line(server: ApiServer, kubectl: Kubectl, tmp_path: P
         as_jane = {"KUBECONFIG": str(path)}
         for verb in VERBS:
             _one_line(
-                kubectl.ssi(verb, "products", "-n", "search", **as_jane),
+                plugin.ssi(verb, "products", "-n", "search", **as_jane),
                 'User "system:serviceaccount:search:jane" cannot get resource "semanticsearchindexes"',
             )
         server.ask(
             "create", "rolebinding", "looks", "-n", "search", "--role=looks", "--serviceaccount=search:jane"
         )
         # Who may look at indexes only is told what else was not looked at.
-        seen: list[subprocess.CompletedProcess[str]] = []
+        seen: list[Done] = []
 
         def looks() -> bool:
-            seen.append(kubectl.ssi("explain", "products", "-n", "search", **as_jane))
+            seen.append(plugin.ssi("explain", "products", "-n", "search", **as_jane))
             return seen[-1].returncode == 0
 
         wait_until(looks, what="the Role to count", timeout=WITHIN, every=0.5)
         assert "not looked at: pods: " in seen[-1].stdout
         _one_line(
-            kubectl.ssi("pause", "products", "-n", "search", **as_jane),
+            plugin.ssi("pause", "products", "-n", "search", **as_jane),
             "cannot patch resource",
             "ask for a Role",
         )
@@ -379,10 +337,10 @@ def test_a_missing_crd_is_told_as_that(server: ApiServer, monkeypatch: pytest.Mo
             ask()
 
 
-def test_a_cluster_that_is_away_is_one_line(server: ApiServer, kubectl: Kubectl, tmp_path: Path) -> None:
+def test_a_cluster_that_is_away_is_one_line(server: ApiServer, plugin: Plugin, tmp_path: Path) -> None:
     away = yaml.safe_load(server.kubeconfig.read_text())
     away["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:1"
     path = tmp_path / "kubeconfig"
     path.write_text(yaml.safe_dump(away), encoding="utf-8")
     for verb in VERBS:
-        _one_line(kubectl.ssi(verb, "products", KUBECONFIG=str(path)), "the API server does not answer")
+        _one_line(plugin.ssi(verb, "products", KUBECONFIG=str(path)), "the API server does not answer")
