@@ -23,11 +23,14 @@ class Plugin:
     def install(cls, folder: Path, kubectl: Path, kubeconfig: Path) -> "Plugin":
         """Into `folder` as pip would, from pyproject's own words."""
         project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-        module, function = project["scripts"]["kubectl-ssi"].split(":")
-        script = folder / "kubectl-ssi"
-        start = f"#!{sys.executable}\nimport sys\nfrom {module} import {function}\nsys.exit({function}())\n"
-        script.write_text(start, encoding="utf-8")
-        script.chmod(0o755)
+        for name, target in project["scripts"].items():
+            module, function = target.split(":")
+            script = folder / name
+            start = (
+                f"#!{sys.executable}\nimport sys\nfrom {module} import {function}\nsys.exit({function}())\n"
+            )
+            script.write_text(start, encoding="utf-8")
+            script.chmod(0o755)
         paths = os.pathsep.join(str(REPOSITORY / part) for part in ("operator", "encoder_image"))
         environment = {
             "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}",
@@ -39,8 +42,12 @@ class Plugin:
 
     def ssi(self, *arguments: str, stdin: str | None = None, **more: str) -> Done:
         """`kubectl ssi` with these arguments; `more` environment."""
+        return self.run("ssi", *arguments, stdin=stdin, **more)
+
+    def run(self, *arguments: str, stdin: str | None = None, **more: str) -> Done:
+        """kubectl with these arguments."""
         return subprocess.run(
-            [str(self.kubectl), "ssi", *arguments],
+            [str(self.kubectl), *arguments],
             env=self.environment | more,
             input=stdin or "",
             capture_output=True,

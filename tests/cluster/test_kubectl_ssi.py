@@ -73,6 +73,14 @@ def test_kubectl_finds_the_plugin_and_shows_its_verbs(plugin: Plugin) -> None:
     assert plugin.ssi().stdout == said.stdout
 
 
+def test_kubectl_completes_verbs_and_names(server: ApiServer, plugin: Plugin) -> None:
+    _put(server, "serving")
+    # As its completion scripts ask.
+    verbs = plugin.run("__complete", "ssi", "ro")
+    assert verbs.stdout.splitlines()[0].startswith("rollback\t"), verbs.stderr
+    assert plugin.run("__complete", "ssi", "pause", "-n", "search", "").stdout.splitlines()[0] == "products"
+
+
 def test_status_of_one_and_of_all(server: ApiServer, plugin: Plugin) -> None:
     index = _put(server, "switching")
     _put(server, "building", "shoes")

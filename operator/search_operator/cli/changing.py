@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import click
 
+from search_operator.cli.completion import index_name
 from search_operator.cli.edits import (
     Edit,
     dotted,
@@ -64,7 +65,7 @@ Examples:
 
 
 @click.command(name="promote", help=_PROMOTE_HELP)
-@click.argument("name", required=False)
+@index_name
 @click.option("--release", help="The candidate's name, to approve it before it has passed its gates.")
 @dry_run
 @connected
@@ -82,7 +83,7 @@ def promote_command(
 
 
 @click.command(name="rollback", help=_ROLLBACK_HELP)
-@click.argument("name", required=False)
+@index_name
 @click.option("--to", metavar="RELEASE", help="The retained release; by default the only one.")
 @click.option("--clear", is_flag=True, help="Remove rollout.rollbackTo and go forward.")
 @dry_run
@@ -105,7 +106,7 @@ def rollback_command(
 
 
 @click.command(name="refresh", help=_REFRESH_HELP)
-@click.argument("name", required=False)
+@index_name
 @click.option("--full", is_flag=True, help="Build a whole new release.")
 @dry_run
 @connected
@@ -125,7 +126,7 @@ def refresh_command(
 
 
 @click.command(name="pause", help=_PAUSE_HELP)
-@click.argument("name", required=False)
+@index_name
 @dry_run
 @connected
 @reporting
@@ -137,7 +138,7 @@ def pause_command(
 
 
 @click.command(name="resume", help=_RESUME_HELP)
-@click.argument("name", required=False)
+@index_name
 @dry_run
 @connected
 @reporting

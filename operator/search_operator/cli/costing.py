@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from search_operator.cli.completion import index_name
 from search_operator.cli.drawing import as_json, show, terminal
 from search_operator.cli.live import Live
 from search_operator.cli.options import clock, connected, fail, output, reporting
@@ -28,7 +29,7 @@ Examples:
 
 
 @click.command(name="cost", help=_HELP)
-@click.argument("name", required=False)
+@index_name
 @click.option("-A", "--all-namespaces", is_flag=True, help="Those of all namespaces; without NAME.")
 @click.option(
     "--png", type=click.Path(dir_okay=False, path_type=Path), help="Plot the months into this file."

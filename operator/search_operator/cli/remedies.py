@@ -60,6 +60,9 @@ _BY_REASON = {
     "NotAllowedByListeners": Remedy("let the index's namespace in by the listener's allowedRoutes"),
     "NameTaken": Remedy("rename or remove the object that has the name"),
     "Forbidden": Remedy("apply the operator's ClusterRole of this version"),
+    "InflightTokens": Remedy("", SCALING_PAGE),
+    "CPU": Remedy("", SCALING_PAGE),
+    "KEDA": Remedy("", SCALING_PAGE),
     "TwoScalers": Remedy("remove the other autoscaler: kubectl get hpa -n {namespace}", SCALING_PAGE),
     "CannotScale": Remedy(
         "put right what keeps the HPA from the Deployment, as the message says", SCALING_PAGE

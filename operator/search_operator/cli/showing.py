@@ -8,6 +8,7 @@ import click
 from rich.console import RenderableType
 from rich.live import Live as Redrawn
 
+from search_operator.cli.completion import index_name
 from search_operator.cli.drawing import as_json, show, terminal
 from search_operator.cli.explanation import explain
 from search_operator.cli.explanation_text import explanation_text
@@ -51,7 +52,7 @@ Examples:
 
 
 @click.command(name="status", help=_STATUS_HELP)
-@click.argument("name", required=False)
+@index_name
 @click.option("-A", "--all-namespaces", is_flag=True, help="Those of all namespaces; without NAME.")
 @click.option("-w", "--watch", is_flag=True, help="Draw it again whenever it changes, until Ctrl-C.")
 @output
@@ -122,7 +123,7 @@ def _watch(
 
 
 @click.command(name="explain", help=_EXPLAIN_HELP)
-@click.argument("name", required=False)
+@index_name
 @output
 @connected
 @reporting
