@@ -13,6 +13,16 @@ from search_operator.api.index import GROUP, KIND, PLURAL, VERSION
 
 Object = dict[str, Any]
 TIMEOUT_SECONDS = 15
+# What the client's reader makes of a file that is no kubeconfig, besides saying so.
+_NO_KUBECONFIG = (
+    config.ConfigException,
+    yaml.YAMLError,
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+)
 
 
 class Unreadable(Exception):
@@ -65,10 +75,11 @@ class Cluster:
                 known = ", ".join(sorted(c["name"] for c in contexts)) or "none"
                 raise Unreadable(f"the kubeconfig has no context {context}; it has: {known}")
             made = config.new_client_from_config(kubeconfig, context, client_configuration=_no_retries())
-            namespace = (named or {}).get("context", {}).get("namespace", "default")
-        except (config.ConfigException, OSError, yaml.YAMLError) as error:
+            namespace = (named or {}).get("context", {}).get("namespace") or "default"
+        except _NO_KUBECONFIG as error:
             if kubeconfig or context:
-                raise Unreadable(f"the kubeconfig can't be used: {_one_line(error)}") from error
+                shown = f"the kubeconfig {kubeconfig}" if kubeconfig else "the kubeconfig"
+                raise Unreadable(f"{shown} can't be used: {_one_line(error)}") from error
             made, namespace = cls._in_cluster(error), "default"
         return cls(client.CustomObjectsApi(made), namespace)
 

@@ -115,13 +115,15 @@ def test_a_context_that_is_not_there_is_answered_with_those_that_are(api: Record
     )
 
 
-@pytest.mark.parametrize("text", ["{", "kind: Config\n", None])
+@pytest.mark.parametrize("text", ["{", "kind: Config\n", "[]", "hello", "contexts: 5", "", None])
 def test_a_kubeconfig_that_is_none(tmp_path: Path, text: str | None) -> None:
     path = tmp_path / "broken"
     if text is not None:
         path.write_text(text, encoding="utf-8")
     given = ["status", "--kubeconfig", str(path)]
-    _one_line(CliRunner().invoke(cli, given, prog_name="kubectl ssi"), "the kubeconfig can't be used: ")
+    _one_line(
+        CliRunner().invoke(cli, given, prog_name="kubectl ssi"), f"the kubeconfig {path} can't be used: "
+    )
 
 
 def test_a_cluster_that_is_away(tmp_path: Path) -> None:
@@ -129,6 +131,13 @@ def test_a_cluster_that_is_away(tmp_path: Path) -> None:
     path.write_text(kubeconfig("http://127.0.0.1:1"), encoding="utf-8")
     result = CliRunner().invoke(cli, ["status", "--kubeconfig", str(path)])
     _one_line(result, "the API server does not answer", "refused")
+
+
+def test_a_context_without_a_namespace_means_default(api: RecordedApi, ssi: Ssi) -> None:
+    made = yaml.safe_load(api.kubeconfig.read_text())
+    made["contexts"][0]["context"]["namespace"] = None
+    api.kubeconfig.write_text(yaml.safe_dump(made))
+    _one_line(ssi("explain"), "namespace default has no SemanticSearchIndex")
 
 
 def test_the_contexts_namespace_is_the_default(api: RecordedApi, ssi: Ssi) -> None:
