@@ -54,6 +54,8 @@ NODE = Kind("v1", "Node", "nodes")
 SECRET = Kind("v1", "Secret", "secrets")
 EVENT = Kind("v1", "Event", "events")
 LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
+API_SERVICE = Kind("apiregistration.k8s.io/v1", "APIService", "apiservices")
+CLUSTER_ROLE = Kind("rbac.authorization.k8s.io/v1", "ClusterRole", "clusterroles")
 _BY_NAME = {kind.kind: kind for kind in (INDEX, *CHILD_KINDS, *OPTIONAL_KINDS, POD, SECRET, EVENT, LEASE)}
 
 

@@ -21,6 +21,7 @@ from pythonjsonlogger.json import JsonFormatter
 from search_operator.act.execute import Actor
 from search_operator.decide.plan import Installation
 from search_operator.kubernetes_api import CHILD_KINDS, INDEX, OPTIONAL_KINDS, POD, Kind, KubernetesApi
+from search_operator.metrics_api.keeper import MetricsApi
 from search_operator.milvus_api import MilvusPool
 from search_operator.observe.cache import Cache, IndexKey
 from search_operator.observe.capacity import CapacityReader
@@ -49,6 +50,7 @@ class Operator:
     queue: WorkQueue[IndexKey]
     leadership: Leadership
     watches: Watches
+    metrics_api: MetricsApi
 
     async def run(self, stop: asyncio.Event) -> None:
         """Fill the cache first, then watch, then stand for election; returns after `stop`."""
@@ -70,6 +72,7 @@ class Operator:
                 tasks.create_task(self._relist()),
                 tasks.create_task(self.leadership.run(self.client, self.api, self._lead)),
                 tasks.create_task(self._show()),
+                tasks.create_task(self.metrics_api.run()),
             ]
             await watching
             for helper in helpers:
@@ -191,8 +194,17 @@ async def assemble(settings: Settings) -> AsyncIterator[Operator]:
 
     queue: WorkQueue[IndexKey] = WorkQueue(handle=handle, on_error=on_error)
     watches = Watches(cache, queue, leadership)
+    metrics_api = MetricsApi(
+        api,
+        pods_of=cache.pods_in,
+        leading=lambda: leadership.leading,
+        needed=lambda: bool(cache.indexes),
+        namespace=settings.namespace,
+        on=settings.metrics_api,
+        port=settings.metrics_api_port,
+    )
     try:
-        yield Operator(settings, client, api, cache, queue, leadership, watches)
+        yield Operator(settings, client, api, cache, queue, leadership, watches, metrics_api)
     finally:
         await http.close()
         await catalogue.close()
@@ -242,8 +254,7 @@ def _configure_logging(level: str) -> None:
     logging.getLogger("elastic_transport").setLevel(logging.ERROR)
 
 
-async def _main() -> None:
-    settings = settings_from()
+async def _main(settings: Settings) -> None:
     _configure_logging(settings.log_level)
     start_http_server(settings.metrics_port)
     stop = asyncio.Event()
@@ -255,10 +266,14 @@ async def _main() -> None:
 
 
 def main() -> int:
-    """Run the operator; 2 when the environment lacks a setting."""
+    """Run the operator; 2 when the environment lacks a setting, or one is wrong."""
     try:
-        asyncio.run(_main())
+        settings = settings_from()
     except KeyError as missing:
         print(f"the environment variable {missing} is not set", file=sys.stderr)
         return 2
+    except ValueError as wrong:
+        print(f"the environment: {wrong}", file=sys.stderr)
+        return 2
+    asyncio.run(_main(settings))
     return 0
