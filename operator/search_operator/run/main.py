@@ -26,6 +26,7 @@ from search_operator.observe.cache import Cache, IndexKey
 from search_operator.observe.capacity import CapacityReader
 from search_operator.observe.elasticsearch import CatalogueReader
 from search_operator.observe.observer import Observer
+from search_operator.observe.scaling import ScalingReader
 from search_operator.reconcile import NotYet, Reconciler
 from search_operator.render.child import MANAGED_BY, Images
 from search_operator.run import metrics
@@ -156,7 +157,9 @@ async def assemble(settings: Settings) -> AsyncIterator[Operator]:
 
     reconciler = Reconciler(
         cache=cache,
-        observer=Observer(api, cache, milvus, catalogue, CapacityReader(api, milvus), http),
+        observer=Observer(
+            api, cache, milvus, catalogue, CapacityReader(api, milvus), http, ScalingReader(api)
+        ),
         actor=Actor(api, milvus, cache, lambda: leadership.leading),
         installation=Installation(
             Images(settings.plane_image, settings.image_pull_policy, settings.plane_gpu_image),

@@ -28,7 +28,14 @@ from search_operator.decide.steps import (
     Step,
 )
 from search_operator.observe.book import Book, book_in
-from search_operator.observe.observation import Capacity, CatalogueView, Observation, PricesView, Problem
+from search_operator.observe.observation import (
+    Capacity,
+    CatalogueView,
+    Observation,
+    PricesView,
+    Problem,
+    ScalingView,
+)
 from search_operator.observe.observer import snapshot_in
 from search_operator.observe.workloads import job_view, pod_view
 from search_operator.render.encoder import encoder_name
@@ -78,6 +85,8 @@ class World(Resource):
     pointer_changed: datetime = START
     prices: PricesView = field(default_factory=PricesView)
     """Prices of a shared ConfigMap."""
+    scaling: ScalingView = field(default_factory=lambda: ScalingView("Ours", knows_metric=True))
+    """What the cluster has to scale by."""
     last_steps: tuple[Step, ...] = ()
     """Steps of the newest plan."""
 
@@ -101,6 +110,7 @@ class World(Resource):
             milvus=self.milvus.view(),
             catalogue=CatalogueView(problem=self.catalogue_problem, documents=self.documents),
             prices=self.prices,
+            scaling=self.scaling,
             ledger=kept_ledger(children.get(LEDGER), self.index),
         )
         return accounted(seen)
