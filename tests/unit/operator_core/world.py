@@ -47,8 +47,10 @@ from tests.unit.operator_core.builders import INSTALLATION, START, Object
 from tests.unit.operator_core.promises import (
     check_bill,
     check_encoders_go,
+    check_one_scaler,
     check_pointer,
     check_status,
+    scaler_bounds,
     why_needed,
 )
 from tests.unit.operator_core.simulated_gateway import SimulatedGateway
@@ -238,6 +240,7 @@ class World(Resource):
         key = (wish["kind"], wish["metadata"]["name"])
         assert "deletionTimestamp" not in self.body["metadata"], f"{key} is applied for a deleted index"
         live = self.children.get(key)
+        check_one_scaler(key, self.children)
         if live is not None:
             assert wish["kind"] != "Job", f"{key} is applied again, and a Job's pods never change"
         if key == POINTER:
@@ -310,8 +313,11 @@ class World(Resource):
             found.encoder_seen |= self.encoders_of(found.record.encoder) > 0
 
     def _scale(self, name: str, live: Object, share: float) -> None:
-        autoscaler = self.children.get(("HorizontalPodAutoscaler", name))
-        wanted = autoscaler["spec"]["minReplicas"] if autoscaler else live["spec"].get("replicas", 1)
+        bounds = scaler_bounds(self.children, name)
+        wanted = live["spec"].get("replicas", 1)
+        if bounds:
+            # A scaler keeps the number within its bounds, and goes to its minimum without a load.
+            wanted = bounds[0]
         broken = any(name.endswith(f[7:15]) for f in self.broken_encoders)
         live["spec"]["replicas"] = wanted
         live["status"] = {"readyReplicas": 0 if broken else int(wanted * share)}
