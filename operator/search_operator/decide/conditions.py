@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from search_operator.decide.autoscaling import autoscaling
 from search_operator.decide.budgeting import within_budget
 from search_operator.decide.entering import entry_ready
 from search_operator.decide.release import Release, State
@@ -47,6 +48,7 @@ def statements(observation: Observation, now: Rollout, outcome: Outcome) -> list
     entry = entry_ready(observation)
     others = [
         *([entry] if entry else []),
+        autoscaling(observation, now.focus),
         rollout,
         within_budget(observation),
         backed_up(),

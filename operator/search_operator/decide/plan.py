@@ -16,6 +16,7 @@ from search_operator.decide.rollout import (
     pointer_is_lost,
     rollout,
 )
+from search_operator.decide.scaling import SCALER_KINDS, scaler_objects
 from search_operator.decide.second_release import fleet_order
 from search_operator.decide.steps import (
     FINALIZER,
@@ -166,6 +167,7 @@ def _encoders(observation: Observation, now: Rollout, images: Images) -> list[Ob
         spec_asks = fingerprint == now.wanted.encoder.fingerprint()
         source = encoder_source(index.spec) if spec_asks else record.source
         found += encoder_objects(index, record.encoder, source, images, sizes[fingerprint])
+        found += scaler_objects(observation, fleet_name(index.name, fingerprint), sizes[fingerprint])
     return found
 
 
@@ -267,7 +269,7 @@ def _garbage(observation: Observation, children: list[Object], now: Rollout) -> 
         DeleteObject(f"no release needs {kind} {name}", kind, name, live["metadata"]["uid"])
         for (kind, name), live in sorted(observation.children.items())
         if (kind, name) not in wanted
-        and (name not in answering or kind == "HorizontalPodAutoscaler")
+        and (name not in answering or kind in SCALER_KINDS)
         and (is_ours(live, observation.index) or _scheduled(live, observation))
         and not live["metadata"].get("deletionTimestamp")
     ]

@@ -15,6 +15,7 @@ from search_operator.api.index import SemanticSearchIndex
 from search_operator.api.spec import Spec
 from search_operator.decide.cost import rerankers, tariff_of
 from search_operator.decide.prewarm import early, leads_of, start_seconds, starts, windows_of
+from search_operator.decide.scaling import live_autoscaler
 from search_operator.money.account import Account
 from search_operator.money.budget import (
     Fleet,
@@ -238,7 +239,7 @@ def _running(observation: Observation) -> int:
 
 def _demand(books: _Books, fleet: Fleet) -> int:
     """Encoders that the load asks for: those that run, and one more where the autoscaler is held by its maximum."""
-    autoscaler = books.observation.child("HorizontalPodAutoscaler", _first_fleet(books.observation)) or {}
+    autoscaler = live_autoscaler(books.observation.children, _first_fleet(books.observation)) or {}
     held_back = any(
         (c.get("type"), c.get("status"), c.get("reason")) == ("ScalingLimited", "True", "TooManyReplicas")
         for c in autoscaler.get("status", {}).get("conditions") or ()

@@ -61,13 +61,17 @@ class CannotServe(Exception):
 
 @dataclass
 class MetricsApi:
-    """`needed` says whether an index is there whose autoscaler could use it; `leading`, whether this process may write."""
+    """`needed` says whether an index is there whose autoscaler could use it; `leading`, whether this process may write.
+
+    `registered` is called after a change of the APIService.
+    """
 
     api: KubernetesApi
     pods_of: PodsOf
     leading: Callable[[], bool]
     needed: Callable[[], bool]
     namespace: str
+    registered: Callable[[], None] = lambda: None
     on: bool = True
     port: int = 6443
     at_rest_seconds: float = AT_REST_SECONDS
@@ -219,5 +223,5 @@ class MetricsApi:
             case Remove(reason, uid):
                 log.info("%s is removed: %s", API_SERVICE_NAME, reason)
                 await self.api.delete(API_SERVICE, "", API_SERVICE_NAME, uid)
-                return "" if not self.on else reason
+        self.registered()
         return ""

@@ -62,8 +62,17 @@ def _encoder_policy(index: SemanticSearchIndex, operator_namespace: str) -> Obje
     callers = [*(_pods(index, component) for component in ("gateway", *_JOBS)), _operator(operator_namespace)]
     return {
         "podSelector": {"matchLabels": labels(index.name, "encoder")},
-        "ingress": [{"from": callers, "ports": [_tcp(HTTP_PORT)]}],
+        "ingress": [{"from": [*callers, *_keda(index)], "ports": [_tcp(HTTP_PORT)]}],
     }
+
+
+def _keda(index: SemanticSearchIndex) -> list[Object]:
+    """KEDA's own pods, wherever they are, where they ask the encoders and not Prometheus."""
+    scaling = index.spec.encoder.autoscaling
+    if scaling.mode != "keda" or scaling.prometheus_address:
+        return []
+    anywhere = {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "Exists"}]}
+    return [{"namespaceSelector": anywhere, "podSelector": {"matchLabels": {"app": "keda-operator"}}}]
 
 
 def _gateway_policy(index: SemanticSearchIndex) -> Object:

@@ -27,6 +27,7 @@ from search_operator.observe.cache import Cache, IndexKey
 from search_operator.observe.capacity import CapacityReader
 from search_operator.observe.elasticsearch import CatalogueReader
 from search_operator.observe.observer import Observer
+from search_operator.observe.scaling import ScalingReader
 from search_operator.reconcile import NotYet, Reconciler
 from search_operator.render.child import MANAGED_BY, Images
 from search_operator.run import metrics
@@ -152,6 +153,7 @@ async def assemble(settings: Settings) -> AsyncIterator[Operator]:
     http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=32))
     milvus, catalogue, cache = MilvusPool(), CatalogueReader(), Cache()
     api = KubernetesApi(client)
+    scaling = ScalingReader(api)
     leadership = Leadership(settings.namespace, settings.identity, settings.lease_seconds)
 
     def told(key: IndexKey, said: dict[str, Any]) -> None:
@@ -159,7 +161,7 @@ async def assemble(settings: Settings) -> AsyncIterator[Operator]:
 
     reconciler = Reconciler(
         cache=cache,
-        observer=Observer(api, cache, milvus, catalogue, CapacityReader(api, milvus), http),
+        observer=Observer(api, cache, milvus, catalogue, CapacityReader(api, milvus), http, scaling),
         actor=Actor(api, milvus, cache, lambda: leadership.leading),
         installation=Installation(
             Images(settings.plane_image, settings.image_pull_policy, settings.plane_gpu_image),
@@ -194,12 +196,19 @@ async def assemble(settings: Settings) -> AsyncIterator[Operator]:
 
     queue: WorkQueue[IndexKey] = WorkQueue(handle=handle, on_error=on_error)
     watches = Watches(cache, queue, leadership)
+
+    def registered() -> None:
+        scaling.forget()
+        for key in cache.indexes:
+            queue.add(key)
+
     metrics_api = MetricsApi(
         api,
         pods_of=cache.pods_in,
         leading=lambda: leadership.leading,
         needed=lambda: bool(cache.indexes),
         namespace=settings.namespace,
+        registered=registered,
         on=settings.metrics_api,
         port=settings.metrics_api_port,
     )

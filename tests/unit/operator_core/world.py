@@ -28,7 +28,14 @@ from search_operator.decide.steps import (
     Step,
 )
 from search_operator.observe.book import Book, book_in
-from search_operator.observe.observation import Capacity, CatalogueView, Observation, PricesView, Problem
+from search_operator.observe.observation import (
+    Capacity,
+    CatalogueView,
+    Observation,
+    PricesView,
+    Problem,
+    ScalingView,
+)
 from search_operator.observe.observer import snapshot_in
 from search_operator.observe.workloads import job_view, pod_view
 from search_operator.render.encoder import encoder_name
@@ -40,8 +47,10 @@ from tests.unit.operator_core.builders import INSTALLATION, START, Object
 from tests.unit.operator_core.promises import (
     check_bill,
     check_encoders_go,
+    check_one_scaler,
     check_pointer,
     check_status,
+    scaler_bounds,
     why_needed,
 )
 from tests.unit.operator_core.simulated_gateway import SimulatedGateway
@@ -78,6 +87,8 @@ class World(Resource):
     pointer_changed: datetime = START
     prices: PricesView = field(default_factory=PricesView)
     """Prices of a shared ConfigMap."""
+    scaling: ScalingView = field(default_factory=lambda: ScalingView("Ours", knows_metric=True))
+    """What the cluster has to scale by."""
     last_steps: tuple[Step, ...] = ()
     """Steps of the newest plan."""
 
@@ -101,6 +112,7 @@ class World(Resource):
             milvus=self.milvus.view(),
             catalogue=CatalogueView(problem=self.catalogue_problem, documents=self.documents),
             prices=self.prices,
+            scaling=self.scaling,
             ledger=kept_ledger(children.get(LEDGER), self.index),
         )
         return accounted(seen)
@@ -228,6 +240,7 @@ class World(Resource):
         key = (wish["kind"], wish["metadata"]["name"])
         assert "deletionTimestamp" not in self.body["metadata"], f"{key} is applied for a deleted index"
         live = self.children.get(key)
+        check_one_scaler(key, self.children)
         if live is not None:
             assert wish["kind"] != "Job", f"{key} is applied again, and a Job's pods never change"
         if key == POINTER:
@@ -300,8 +313,11 @@ class World(Resource):
             found.encoder_seen |= self.encoders_of(found.record.encoder) > 0
 
     def _scale(self, name: str, live: Object, share: float) -> None:
-        autoscaler = self.children.get(("HorizontalPodAutoscaler", name))
-        wanted = autoscaler["spec"]["minReplicas"] if autoscaler else live["spec"].get("replicas", 1)
+        bounds = scaler_bounds(self.children, name)
+        wanted = live["spec"].get("replicas", 1)
+        if bounds:
+            # A scaler keeps the number within its bounds, and goes to its minimum without a load.
+            wanted = bounds[0]
         broken = any(name.endswith(f[7:15]) for f in self.broken_encoders)
         live["spec"]["replicas"] = wanted
         live["status"] = {"readyReplicas": 0 if broken else int(wanted * share)}
