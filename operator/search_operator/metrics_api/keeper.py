@@ -42,7 +42,7 @@ from search_operator.run import metrics
 log = logging.getLogger(__name__)
 
 SECRET_NAME = "semantic-search-operator-metrics-tls"  # noqa: S105
-AT_REST_SECONDS = 60.0
+AT_REST_SECONDS = 30.0
 IN_TROUBLE_SECONDS = 5.0
 _CONNECTIONS = 256
 
