@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,8 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from demo.cluster_access import get, service_url, watch
-from demo.index_status import condition
+from demo.cluster_access import get, service_url
 from tests.cluster.index_bed import NAMESPACE, Bed
 
 pytestmark = pytest.mark.cluster
@@ -64,28 +64,18 @@ def load(bed: Bed, fleet: str) -> Iterator[Load]:
 
 
 @contextmanager
-def transcript(bed: Bed) -> Iterator[list[str]]:
-    """What `kubectl get ssi -w` shows meanwhile, as lines with the seconds since the beginning before them."""
-    lines: list[str] = []
-    began, stop = time.monotonic(), threading.Event()
-
-    def follow() -> None:
-        while not stop.is_set():
-            for index in watch(bed.cluster, "ssi", INDEX, NAMESPACE, 60):
-                if stop.is_set():
-                    return
-                summary = index.get("status", {}).get("summary", {})
-                scaling = condition(index, "Autoscaling")
-                said = f"{summary.get('encoders')} {scaling.get('status')} {scaling.get('reason')}"
-                if not lines or not lines[-1].endswith(said):
-                    lines.append(f"{time.monotonic() - began:5.0f} s  {said}")
-
-    follower = threading.Thread(target=follow, daemon=True)
-    follower.start()
-    try:
-        yield lines
-    finally:
-        stop.set()
+def transcript(bed: Bed) -> Iterator[None]:
+    """Prints what `kubectl get ssi -w` has shown meanwhile."""
+    command = [bed.cluster.kubectl, "--kubeconfig", bed.cluster.kubeconfig, "-n", NAMESPACE]
+    with tempfile.TemporaryFile("w+") as shown:
+        watching = subprocess.Popen([*command, "get", "ssi", INDEX, "-w"], stdout=shown)
+        try:
+            yield
+        finally:
+            watching.terminate()
+            watching.wait(10)
+            shown.seek(0)
+            print(shown.read())
 
 
 @pytest.fixture
@@ -125,7 +115,7 @@ def ready(count: int) -> Any:
 
 def test_encoders_follow_the_load_up_and_down(bed: Bed, fleet: str) -> None:
     bed.await_condition(INDEX, "Autoscaling", "True", "InflightTokens", 60)
-    with transcript(bed) as seen:
+    with transcript(bed):
         with load(bed, fleet) as posted:
             bed.follow(fleet, ready(MOST), f"{MOST} encoders under load", SCALES_WITHIN, "deployment")
             autoscaler = get(bed.cluster, "hpa", fleet, NAMESPACE)
@@ -136,4 +126,3 @@ def test_encoders_follow_the_load_up_and_down(bed: Bed, fleet: str) -> None:
         assert set(posted.statuses) == {200}
         bed.follow(fleet, ready(1), "one encoder after the load", SCALES_WITHIN, "deployment")
         bed.follow(INDEX, lambda i: i["status"]["summary"]["encoders"] == "1/1", "the status to say so", 30)
-    print("\n".join(seen), f"\n{len(posted.statuses)} posts of {TEXTS} texts")

@@ -1,4 +1,4 @@
-"""The operator's custom-metrics API behind a real API server: aggregated, for those allowed, never another's, gone with us."""
+"""The operator's custom-metrics API behind a real API server: aggregated, for those allowed, beside nobody, gone with us."""
 
 from __future__ import annotations
 
