@@ -66,7 +66,7 @@ def load(bed: Bed, fleet: str) -> Iterator[Load]:
 @contextmanager
 def transcript(bed: Bed) -> Iterator[None]:
     """Prints what `kubectl get ssi -w` has shown meanwhile."""
-    command = [bed.cluster.kubectl, "--kubeconfig", bed.cluster.kubeconfig, "-n", NAMESPACE]
+    command = [str(bed.cluster.kubectl), "--kubeconfig", str(bed.cluster.kubeconfig), "-n", NAMESPACE]
     with tempfile.TemporaryFile("w+") as shown:
         watching = subprocess.Popen([*command, "get", "ssi", INDEX, "-w"], stdout=shown)
         try:
