@@ -197,16 +197,7 @@ AUTOSCALING = (
         "must be of type integer",
     ),
     _wrong("scale-up-no-pods", f"{SCALING}.scaleUp.pods", 0, "greater than or equal to 1"),
-    _wrong("scale-up-period-0", f"{SCALING}.scaleUp.period", "0s", "must be 1s or longer"),
-    _wrong("scale-up-period-too-long", f"{SCALING}.scaleUp.period", "31m", "must be 30m or shorter"),
-    _wrong("scale-down-period-in-ms", f"{SCALING}.scaleDown.period", "1500ms", "must be whole seconds"),
-    _wrong(
-        "scale-down-window-a-day", f"{SCALING}.scaleDown.stabilizationWindow", "24h", "must be 1h or shorter"
-    ),
     _wrong("scale-down-pods-too-many", f"{SCALING}.scaleDown.pods", 1001, "less than or equal to 1000"),
-    _wrong(
-        "prometheus-without-scheme", f"{SCALING}.prometheusAddress", "prometheus:9090", "http or https URL"
-    ),
     Invalid(
         "prometheus-for-an-hpa",
         at(SCALING, {"mode": "hpa", "prometheusAddress": "http://prometheus.monitoring.svc:9090"}),

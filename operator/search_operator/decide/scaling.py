@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from search_operator.api.autoscaling import Autoscaling
 from search_operator.decide.capacity import Fleet
@@ -18,6 +19,7 @@ from search_operator.render.scaler import (
 )
 
 METRICS_API = "custom.metrics.k8s.io"
+_LETS_GO_WITHIN = timedelta(minutes=1)
 SCALER_KINDS = frozenset({HPA, SCALED_OBJECT})
 
 
@@ -109,6 +111,18 @@ def scaler_objects(observation: Observation, name: str, fleet: Fleet) -> list[Ob
     if not fleet.maximum or in_the_way(observation, name):
         return []
     return [scaler_object(observation.index, name, fleet, choice_of(observation, name).scaler)]
+
+
+def scaler_awaited(observation: Observation) -> bool:
+    """Whether a ScaledObject is about to go: nothing watches it, and nothing scales until then.
+
+    One that is not gone after a minute waits for a KEDA that is away.
+    """
+    for (kind, _), live in observation.children.items():
+        going = live["metadata"].get("deletionTimestamp")
+        if kind == SCALED_OBJECT and going:
+            return observation.now - datetime.fromisoformat(going) < _LETS_GO_WITHIN
+    return False
 
 
 def live_autoscaler(children: Mapping[ChildKey, Object], name: str) -> Object | None:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -33,24 +33,26 @@ class ScalingReader:
     """Asks the API server at most every KEPT_SECONDS, for all indexes. Only the event loop touches it."""
 
     api: KubernetesApi
-    _kept: tuple[float, ScalingView] | None = None
+    _view: ScalingView | None = None
+    _asked: float | None = None
     _had: float | None = None
+    _asking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def look(self) -> ScalingView:
         """The view, at most KEPT_SECONDS old."""
-        now = time.monotonic()
-        if self._kept and now - self._kept[0] < KEPT_SECONDS:
-            return self._kept[1]
-        seen = await self._ask()
-        if serves_tokens(seen):
-            self._had = now
-        view = settled(seen, None if self._had is None else now - self._had)
-        self._kept = (now, view)
-        return view
+        async with self._asking:
+            now = time.monotonic()
+            if self._view is None or self._asked is None or now - self._asked >= KEPT_SECONDS:
+                seen = await self._ask()
+                if serves_tokens(seen):
+                    self._had = now
+                self._view = settled(seen, None if self._had is None else now - self._had)
+                self._asked = now
+            return self._view
 
     def forget(self) -> None:
         """Ask again at the next look, as after our own APIService was made."""
-        self._kept = None
+        self._asked = None
 
     async def _ask(self) -> ScalingView:
         view, keda = await asyncio.gather(self._metrics_api(), self._keda())
@@ -60,7 +62,7 @@ class ScalingReader:
         try:
             return await self.api.serves(SCALED_OBJECT)
         except (DynamicApiError, aiohttp.ClientError, TimeoutError):
-            return self._kept[1].keda if self._kept else False
+            return self._view is not None and self._view.keda
 
     async def _metrics_api(self) -> ScalingView:
         try:

@@ -1,7 +1,7 @@
 """Which scaler a fleet gets: a table of what the cluster has, no flapping, and never two at once."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from search_operator.api.autoscaling import Autoscaling
 from search_operator.decide.plan import plan
-from search_operator.decide.scaling import SCALER_KINDS, Choice, choose, in_the_way
+from search_operator.decide.scaling import SCALER_KINDS, Choice, choose, in_the_way, scaler_awaited
+from search_operator.decide.schedule import rfc3339
 from search_operator.decide.status import status
 from search_operator.decide.steps import ApplyObject, DeleteObject, NameTaken, Outcome
 from search_operator.observe.observation import MetricsApi, ScalingView
@@ -322,10 +323,16 @@ def test_an_hpa_waits_for_keda_to_let_go() -> None:
     """Its finalizer holds the ScaledObject while KEDA is away, and its HPA outlives that for a moment."""
     world = settled_world(with_keda(OURS), mode="keda")
     (old,) = scalers(world)
-    world.children[old]["metadata"]["deletionTimestamp"] = "2026-11-22T03:00:00Z"
+    world.children[old]["metadata"]["deletionTimestamp"] = rfc3339(world.now)
     world.set_spec(encoder={"autoscaling": {"mode": "hpa"}})
+    # KEDA is let in no more.
+    (policy,) = world.reconcile().steps
+    assert isinstance(policy, ApplyObject)
+    assert policy.target == "NetworkPolicy/products-encoder"
     assert world.reconcile().steps == ()
     assert in_the_way(world.observe(), old[1]) == old
+    assert scaler_awaited(world.observe())
+    assert not scaler_awaited(replace(world.observe(), now=world.now + timedelta(minutes=1)))
     theirs = (HPA, f"keda-hpa-{old[1]}")
     world.children[theirs] = {
         **world.children.pop(old),
