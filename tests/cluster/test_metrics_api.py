@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from demo.cluster_access import get, rolled_out
 from demo.parts import OPERATOR, SYSTEM_NAMESPACE
@@ -100,6 +101,36 @@ def test_it_is_ours_by_label_service_and_owner(bed: Bed, available: str) -> None
     assert role is not None
     assert [owner["uid"] for owner in found["metadata"]["ownerReferences"]] == [role["metadata"]["uid"]]
     assert not found["spec"].get("insecureSkipTLSVerify")
+
+
+@pytest.fixture
+def two_replicas(bed: Bed) -> Iterator[None]:
+    """As the base installs it; the demo has one."""
+    bed.cluster.ask("-n", SYSTEM_NAMESPACE, "scale", "deployment", OPERATOR, "--replicas=2")
+    rolled_out(bed.cluster, SYSTEM_NAMESPACE, OPERATOR, 120)
+    yield
+    bed.cluster.ask("-n", SYSTEM_NAMESPACE, "scale", "deployment", OPERATOR, "--replicas=1")
+    eventually(lambda: len(bed.operator_pods()) == 1, "one operator to be left", 30)
+
+
+def answered(pod: Object) -> float:
+    """Requests that an operator's pod has answered with 200, by its own count."""
+    page = httpx.get(f"http://{pod['status']['podIP']}:8080/metrics", trust_env=False, timeout=10).text
+    name = "semantic_search_operator_metrics_api_requests_total"
+    samples = [s for family in text_string_to_metric_families(page) for s in family.samples if s.name == name]
+    return sum(sample.value for sample in samples if sample.labels["status"] == "200")
+
+
+def test_both_replicas_answer_not_only_the_leader(bed: Bed, available: str, two_replicas: None) -> None:
+    if not bed.cluster.host_reaches_pods:
+        pytest.skip("this machine can't connect to pods of the cluster")
+
+    def both_have_answered() -> bool:
+        assert raw(bed, tokens_path(available))["items"]
+        return all(answered(pod) > 0 for pod in bed.operator_pods())
+
+    eventually(both_have_answered, "the API server to have asked both replicas", 30)
+    assert len(bed.operator_pods()) == 2
 
 
 @pytest.fixture
