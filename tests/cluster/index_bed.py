@@ -61,6 +61,7 @@ ALL_CONDITIONS = {
     "CatalogueReady",
     "SearchReady",
     "Promotable",
+    "Autoscaling",
     "WithinBudget",
     "BackedUp",
     "Paused",
