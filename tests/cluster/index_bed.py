@@ -62,6 +62,7 @@ ALL_CONDITIONS = {
     "SearchReady",
     "Autoscaling",
     "Promotable",
+    "Autoscaling",
     "WithinBudget",
     "BackedUp",
     "Paused",

@@ -210,6 +210,18 @@ def test_the_encoders_number_is_the_autoscalers(bed: Bed, served: str) -> None:
         assert writes == []
 
 
+def test_what_scales_is_told_by_the_hpas_own_word(bed: Bed, served: str) -> None:
+    index = bed.follow(
+        served, lambda i: condition(i, "Autoscaling")["status"] == "True", "the HPA's controller to look", 180
+    )
+    hpa = json.loads(bed.k("get", "hpa", bed.encoder_name(served), "-o", "json"))
+    by_tokens = hpa["spec"]["metrics"][0]["type"] == "Pods"
+    told = condition(index, "Autoscaling")
+    assert told["reason"] == ("InflightTokens" if by_tokens else "CPU")
+    assert "with 1 encoder, no fewer and no more" in told["message"]
+    assert index["status"]["encoder"]["scaler"].startswith("HPA (Pods" if by_tokens else "HPA (cpu")
+
+
 MAY = [
     ("patch", "semanticsearchindexes.semanticsearch.io", NAMESPACE),
     ("patch", "semanticsearchindexes.semanticsearch.io/status", NAMESPACE),

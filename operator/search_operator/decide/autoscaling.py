@@ -190,7 +190,9 @@ def _bounds(observation: Observation, name: str) -> str:
     else:
         spec = (live or observation.child(HPA, keda_autoscaler(name)) or {}).get("spec", {})
         low, high = spec.get("minReplicas"), spec.get("maxReplicas")
-    return f"with {low} to {high} encoders" if low != high else f"with {low} encoders, no fewer and no more"
+    if low != high:
+        return f"with {low} to {high} encoders"
+    return f"with {low} encoder{'' if low == 1 else 's'}, no fewer and no more"
 
 
 def _lasting(condition: Mapping[str, Any], now: datetime) -> bool:
