@@ -65,8 +65,9 @@ def _by_metrics_api(scaling: Autoscaling, view: ScalingView, present: Scaler | N
                 "CPU", f"{METRICS_API} is served by {owner}, which has no pods/{INFLIGHT_TOKENS}; {remedy}"
             )
         case "Absent":
-            remedy = "see whether the operator serves it (docs/autoscaling.md)"
-            return Choice("CPU", f"nobody serves {METRICS_API}; {remedy}{_or_keda(scaling, view)}")
+            why = f", nor does the operator: {view.why}" if view.why else ""
+            remedy = "see whether the operator may serve it (docs/autoscaling.md)"
+            return Choice("CPU", f"nobody serves {METRICS_API}{why}; {remedy}{_or_keda(scaling, view)}")
     silent = f"{METRICS_API} does not answer{f' ({view.why})' if view.why else ''}"
     if present is None or (present == "KEDA" and not (view.keda and scaling.mode == "auto")):
         return Choice("CPU", silent)

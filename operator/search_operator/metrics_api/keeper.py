@@ -158,7 +158,8 @@ class MetricsApi:
             await self._serve(held)
         else:
             owner = ""
-        return await self._register(held, owner) if self.leading() else ""
+        in_the_way = await self._register(held, owner) if self.leading() else ""
+        return in_the_way if self.on else "switched off by METRICS_API=off"
 
     async def _serve(self, held: ServingCertificate) -> None:
         published = await self.api.get(CONFIG_MAP, callers.NAMESPACE, callers.CONFIG_MAP)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -30,9 +30,13 @@ _LISTED = f"pods/{INFLIGHT_TOKENS}"
 
 @dataclass
 class ScalingReader:
-    """Asks the API server at most every KEPT_SECONDS, for all indexes. Only the event loop touches it."""
+    """Asks the API server at most every KEPT_SECONDS, for all indexes. Only the event loop touches it.
+
+    `not_served` says what keeps the operator from serving the metrics API itself; empty if nothing does.
+    """
 
     api: KubernetesApi
+    not_served: Callable[[], str] = lambda: ""
     _view: ScalingView | None = None
     _asked: float | None = None
     _had: float | None = None
@@ -71,7 +75,7 @@ class ScalingReader:
                     return await self._of(found, version)
         except (DynamicApiError, aiohttp.ClientError, TimeoutError) as error:
             return ScalingView("Unavailable", why=_brief(error))
-        return ScalingView("Absent")
+        return ScalingView("Absent", why=self.not_served())
 
     async def _of(self, api_service: Object, version: str) -> ScalingView:
         """What an APIService that is there stands for."""

@@ -153,12 +153,12 @@ async def assemble(settings: Settings) -> AsyncIterator[Operator]:
     http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=32))
     milvus, catalogue, cache = MilvusPool(), CatalogueReader(), Cache()
     api = KubernetesApi(client)
-    scaling = ScalingReader(api)
     leadership = Leadership(settings.namespace, settings.identity, settings.lease_seconds)
 
     def told(key: IndexKey, said: dict[str, Any]) -> None:
         metrics.tell(*key, said)
 
+    scaling = ScalingReader(api, lambda: metrics_api.standing.problem)
     reconciler = Reconciler(
         cache=cache,
         observer=Observer(api, cache, milvus, catalogue, CapacityReader(api, milvus), http, scaling),

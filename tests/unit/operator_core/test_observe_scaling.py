@@ -122,3 +122,14 @@ def test_all_indexes_together_ask_once_a_minute() -> None:
 
     asyncio.run(run())
     assert api.asked == 2
+
+
+def test_what_keeps_the_operator_from_serving_is_told_while_nobody_does() -> None:
+    async def look(api: FakeApi) -> ScalingView:
+        return await ScalingReader(api, lambda: "switched off").look()  # type: ignore[arg-type]
+
+    assert asyncio.run(look(FakeApi())) == ScalingView("Absent", why="switched off")
+    there = FakeApi(
+        {V1BETA2: api_service(ours=False)}, {"custom.metrics.k8s.io/v1beta2": frozenset({METRIC})}
+    )
+    assert asyncio.run(look(there)).why == ""

@@ -72,6 +72,14 @@ def scaling(mode: str = "auto", **fields: Any) -> Autoscaling:
         ("auto", True, UNKNOWN, None, "CPU", "which has no pods/encoder_inflight_tokens"),
         ("hpa", False, with_keda(ABSENT), None, "CPU", "nobody serves custom.metrics.k8s.io"),
         ("auto", False, ABSENT, "InflightTokens", "CPU", "nobody serves custom.metrics.k8s.io"),
+        (
+            "auto",
+            False,
+            ScalingView("Absent", why="apiservices is forbidden"),
+            None,
+            "CPU",
+            "nor does the operator: apiservices is forbidden; see whether the operator may serve it",
+        ),
         ("auto", True, with_keda(ABSENT), "InflightTokens", "KEDA", "nobody serves"),
         ("auto", False, SILENT, "InflightTokens", "InflightTokens", "what scales stays as it was"),
         (
