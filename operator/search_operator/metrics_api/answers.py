@@ -99,7 +99,7 @@ def _refusing(trust: Callable[[], Trust]) -> Any:
 
 
 def _admit(request: web.Request, trust: Trust) -> None:
-    """A connection that was made under another certificate or other authorities gets no answer, and ends."""
+    """The API server has checked what its caller may do; here is only checked that it is the API server."""
     transport = request.transport
     certificate = transport.get_extra_info("peercert") if transport else None
     if not trust.admits(certificate):
