@@ -205,6 +205,8 @@ class Observation:
     open_cost: OpenCostView = field(default_factory=OpenCostView)
     ledger: Ledger | None = None
     """As it is kept; None when there is none, or somebody has spoilt it."""
+    ledger_aside: Ledger | None = None
+    """The one in the spec's currency of before another currency was chosen; None when there is none."""
     account: Account | None = None
     """Drawn up of all this by spending.accounted(); None without prices."""
     allowed: int | None = None

@@ -34,7 +34,7 @@ from search_operator.observe.prices import look_at_prices
 from search_operator.observe.recent import RecentStores, Stores
 from search_operator.observe.workloads import job_progress, job_view, pod_view, slices_of
 from search_operator.render.gateway import active_name
-from search_operator.render.ledger import kept_ledger, ledger_name
+from search_operator.render.ledger import kept_ledger, ledger_aside, ledger_name
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,8 @@ class Observer:
             look_at_entry(self.api, self.cache, index),
             look_at_prices(self.api, index),
         )
-        ledger = kept_ledger(children.get(("ConfigMap", ledger_name(index.name))), index)
+        money = children.get(("ConfigMap", ledger_name(index.name)))
+        ledger = kept_ledger(money, index)
         observation = Observation(
             now=datetime.now(UTC),
             index=index,
@@ -85,6 +86,7 @@ class Observer:
             prices=prices,
             open_cost=self.open_cost.look(index, ledger),
             ledger=ledger,
+            ledger_aside=ledger_aside(money, index),
         )
         return observation, credentials
 

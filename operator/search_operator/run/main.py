@@ -80,9 +80,13 @@ class Operator:
     async def _lead(self) -> None:
         for key in self.cache.indexes:
             self.queue.add(key)
-        async with asyncio.TaskGroup() as workers:
-            for _ in range(self.settings.workers):
-                workers.create_task(self.queue.work())
+        try:
+            async with asyncio.TaskGroup() as workers:
+                for _ in range(self.settings.workers):
+                    workers.create_task(self.queue.work())
+        finally:
+            # From now on the next leader tells of them.
+            metrics.forget_all()
 
     async def _first_list(self) -> None:
         """The barrier: no worker runs before all children are known, or it would apply them all again."""

@@ -239,3 +239,9 @@ def forget(namespace: str, index: str) -> None:
     _told.pop((namespace, index), None)
     for metric in (ENCODERS, ROWS, ON_ACTIVE, ON_POLICY, RERANKERS, *_SERIES):
         metric.remove_by_labels({"namespace": namespace, "index": index})
+
+
+def forget_all() -> None:
+    """Drop the series of all indexes: another replica tells of them now."""
+    for key in list(_told):
+        forget(*key)

@@ -39,7 +39,7 @@ from search_operator.observe.observation import (
 from search_operator.observe.observer import snapshot_in
 from search_operator.observe.workloads import job_view, pod_view
 from search_operator.render.encoder import encoder_name
-from search_operator.render.ledger import kept_ledger
+from search_operator.render.ledger import kept_ledger, ledger_aside
 from search_plane.release.identity import EncoderIdentity
 from search_plane.release.record import ReleaseSnapshot
 
@@ -112,6 +112,7 @@ class World(Resource):
             prices=self.prices,
             open_cost=self.open_cost,
             ledger=kept_ledger(children.get(LEDGER), self.index),
+            ledger_aside=ledger_aside(children.get(LEDGER), self.index),
         )
         return accounted(seen)
 
