@@ -54,6 +54,7 @@ class Reconciler:
         body = self.cache.indexes.get(key)
         if body is None:
             self.observer.recent.forget(key)
+            self.observer.open_cost.forget(key)
             return None
         try:
             index = SemanticSearchIndex.parse(body)

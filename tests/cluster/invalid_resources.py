@@ -10,6 +10,7 @@ ENCODER = "spec.encoder"
 MILVUS = "spec.vectorStore.milvus"
 ELASTIC = "spec.catalogue.elasticsearch"
 WEIGHTS = f"{ENCODER}.weights"
+OPEN_COST = "spec.cost.openCost"
 SCALING = f"{ENCODER}.autoscaling"
 NOT_SERVED = "is not served by this version"
 
@@ -366,6 +367,41 @@ MONEY = (
     _wrong("prices-in-another-currency", "spec.cost.prices.currency", "CNY", "nothing is converted"),
     _wrong("prices-twice", "spec.cost.pricesConfigMapRef", {"name": "prices"}, "exclude each other"),
     _wrong("cost-zone", "spec.cost.timeZone", "Beijing time", "IANA time zone"),
+    *(
+        _wrong(f"opencost-{name}", f"{OPEN_COST}.url", url, says)
+        for name, url, says in (
+            ("with-password", "https://u:p@opencost:9003", "asked without any"),
+            ("without-scheme", "opencost:9003", "http or https URL"),
+            ("with-query", "http://opencost:9003/?window=7d", "without query"),
+            ("full-width", "http：//opencost:9003", "half width"),
+            ("link-local", "http://169.254.169.254/latest", "link-local or metadata"),
+            ("loopback", "http://127.0.0.1:9003", "operator's own pod"),
+            ("any-address", "http://0.0.0.0:9003", "operator's own pod"),
+            ("loopback-v6", "http://[::1]:9003", "operator's own pod"),
+            ("long-loopback-v6", "https://[0:0:0:0:0:0:0:1]", "operator's own pod"),
+            ("localhost", "http://LocalHost:9003", "operator's own pod"),
+            ("sub-localhost", "http://a.localhost/model", "operator's own pod"),
+        )
+    ),
+    Invalid("opencost-without-url", at(OPEN_COST, {"currency": "USD"}), f"{OPEN_COST}.url", _REQUIRED),
+    Invalid(
+        "opencost-exact",
+        at(OPEN_COST, {"url": "http://opencost:9003", "tolerancePercent": 0}),
+        f"{OPEN_COST}.tolerancePercent",
+        "greater than or equal to 1",
+    ),
+    Invalid(
+        "opencost-in-rmb",
+        at(OPEN_COST, {"url": "http://opencost:9003", "currency": "RMB"}),
+        f"{OPEN_COST}.currency",
+        "CNY (not RMB)",
+    ),
+    Invalid(
+        "opencost-in-another-currency",
+        at("spec.cost", {"currency": "CNY", "openCost": {"url": "http://opencost:9003"}}),
+        f"{OPEN_COST}.currency",
+        "nothing is converted",
+    ),
     _wrong("cost-action-stop", "spec.cost.action", "Stop", '"Clamp", "Alert"'),
 )
 POLICY = (

@@ -103,3 +103,32 @@ def test_a_server_that_is_away_is_an_error(tmp_path: Path, apiserver: ApiServer)
     told = _plan(apiserver, valid_index("planned"), "--kubeconfig", str(path))
     assert told.exit_code == 2
     assert "does not answer" in told.stderr
+
+
+def test_the_bill_is_told_by_the_prices_of_the_config_map(apiserver: ApiServer, live: str) -> None:
+    def planned() -> str:
+        shared = at("spec.cost", {"prices": None, "pricesConfigMapRef": {"name": "planned-prices"}})
+        return " ".join(_plan(apiserver, changed(valid_index("planned"), shared)).output.split())
+
+    absent = planned()
+    assert "no bill is told: ConfigMap planned-prices with the prices is not in namespace search" in absent
+    prices = (
+        "asOf: 2026-11-01\ncurrency: USD\nencoderNodeHour: 0.35\nmilvusNodes: {count: 4, nodeHour: 0.68}\n"
+    )
+    config_map = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "planned-prices", "namespace": "search"},
+        "data": {"prices.yaml": prices},
+    }
+    apiserver.ask("create", "-f", "-", stdin=json.dumps(config_map))
+    try:
+        said = planned()
+        assert "cost in USD" in said
+        assert "fewest encoders 4.12 an hour" in said
+        assert "no bill" not in said
+        bad = json.dumps({"data": {"prices.yaml": prices.replace("USD", "CNY")}})
+        apiserver.ask("patch", "configmap", "planned-prices", "-n", "search", "--type=merge", "-p", bad)
+        assert "prices.yaml, currency is CNY, but spec.cost.currency is USD" in planned()
+    finally:
+        apiserver.ask("delete", "configmap", "planned-prices", "-n", "search")

@@ -31,6 +31,17 @@ ACCEPTED: dict[str, Json] = {
         },
     ),
     "prices-in-a-config-map": at("spec.cost", {"prices": None, "pricesConfigMapRef": {"name": "prices"}}),
+    "opencost": at("spec.cost.openCost.url", "http://opencost.opencost.svc:9003"),
+    "opencost-localhost-by-name-alone": at(
+        "spec.cost.openCost.url", "https://localhost-costs.example.com/model/"
+    ),
+    "opencost-in-yuan": at(
+        "spec.cost",
+        {
+            "currency": "CNY",
+            "openCost": {"url": "https://10.0.0.7", "currency": "CNY", "tolerancePercent": 1000},
+        },
+    ),
     "cap-without-milvus-nodes": at("spec.cost", {"monthlyCap": "1041.60", "prices": {"milvusNodes": None}}),
     "min-equal-to-max": at("spec.encoder.autoscaling", {"minReplicas": 12, "maxReplicas": 12, "mode": "hpa"})
     | at("spec.cost", None),

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from search_operator.api.kubernetes import ObjectRef
 from search_operator.api.schema import ApiModel, Cel, rules
-from search_operator.api.values import Amount, Currency, Date, TimeZone
+from search_operator.api.values import Amount, Currency, Date, OpenCostUrl, TimeZone
 
 Count = Annotated[int, Field(ge=0, le=10000)]
 
@@ -66,6 +66,17 @@ class Prices(ApiModel):
     """Price of backups for one month."""
 
 
+class OpenCost(ApiModel):
+    """OpenCost, whose account of the month is compared with the ledger's; the ledger is never changed by it."""
+
+    url: OpenCostUrl
+    """URL of its API, e.g. http://opencost.opencost.svc:9003."""
+    tolerance_percent: Annotated[int, Field(ge=1, le=1000)] = 20
+    """By how much, in percent of the ledger's figure, the two may differ."""
+    currency: Currency = "USD"
+    """Currency that OpenCost counts in, which it does not tell; must be that of the cost section."""
+
+
 class Cost(ApiModel):
     """The bill and its cap."""
 
@@ -79,6 +90,12 @@ class Cost(ApiModel):
             "!has(self.prices) || !has(self.prices.currency) || self.prices.currency == self.currency",
             "prices.currency differs from cost.currency, and nothing is converted; write prices in cost.currency",
             ".prices.currency",
+        ),
+        Cel(
+            "!has(self.openCost) || self.openCost.currency == self.currency",
+            "openCost.currency differs from cost.currency, and nothing is converted; write the currency that OpenCost "
+            "counts in, and compare only where it is cost.currency",
+            ".openCost.currency",
         ),
     )
 
@@ -96,3 +113,5 @@ class Cost(ApiModel):
     """Prices; without them, here or in a ConfigMap, the cost is unknown and nothing is clamped."""
     prices_config_map_ref: ObjectRef | None = None
     """ConfigMap of this namespace whose key prices.yaml holds the same fields as prices, currency included."""
+    open_cost: OpenCost | None = None
+    """OpenCost to compare the ledger with, at most hourly."""

@@ -282,6 +282,38 @@ class MonthSpent(ApiModel):
     """What was spent in it."""
 
 
+class OpenCostItem(ApiModel):
+    """One item as both count it."""
+
+    item: Annotated[str, Field(max_length=64)]
+    """The item: encoder (reserved ones with it), reranker, gateway."""
+    ledger: Short
+    """What the ledger says it has cost this month."""
+    open_cost: Short
+    """What OpenCost says."""
+    difference_percent: Short | None = None
+    """How much more OpenCost says, in percent of the ledger's figure; absent where that is 0."""
+
+
+class OpenCostStatus(ApiModel):
+    """What OpenCost says the month has cost until `asOf`, beside what the ledger says of the same items and time."""
+
+    as_of: Short | None = None
+    """Until when both are compared (RFC 3339); absent before the first answer."""
+    spent: Short | None = None
+    """What OpenCost says was spent on the items that both count."""
+    ledger: Short | None = None
+    """What the ledger says."""
+    difference_percent: Short | None = None
+    """How much more OpenCost says, in percent of the ledger's figure, e.g. -12.5; absent where that is 0."""
+    agrees: bool | None = None
+    """Whether they differ by no more than spec.cost.openCost.tolerancePercent."""
+    items: Annotated[tuple[OpenCostItem, ...], Field(max_length=8), list_map("item")] = ()
+    """Item by item."""
+    message: Text | None = None
+    """Why nothing, or nothing newer, can be compared."""
+
+
 class CostStatus(ApiModel):
     """The month's money in the spec's currency, as the ledger had it at `asOf`."""
 
@@ -311,6 +343,8 @@ class CostStatus(ApiModel):
     """Day of the prices."""
     months: Annotated[tuple[MonthSpent, ...], Field(max_length=3), list_map("month")] = ()
     """The last three months before this one."""
+    open_cost: OpenCostStatus | None = None
+    """The comparison with OpenCost, where spec.cost.openCost asks for one."""
 
 
 class Summary(ApiModel):

@@ -225,11 +225,24 @@ NO_CREDENTIALS = Cel(
     "!self.contains('@')",
     "must not hold credentials; put them into a Secret of this namespace and name it in credentialsSecretRef",
 )
-NOT_LINK_LOCAL = Cel(
-    f"!self.lowerAscii().matches(r'{_METADATA}')",
-    "must not be a link-local or metadata address; write the name of the store's Service, "
-    "e.g. milvus.stores.svc:19530",
-)
+
+
+def _not_link_local(instead: str) -> Cel:
+    return Cel(
+        f"!self.lowerAscii().matches(r'{_METADATA}')",
+        f"must not be a link-local or metadata address; write the name of {instead}",
+    )
+
+
+def _http_url(example: str) -> Cel:
+    return Cel(
+        f"self.contains('@') || self.matches('{FULL_WIDTH}') || "
+        f"self.matches(r'^https?://{_HOST}(:{_PORT})?(/[A-Za-z0-9._~-]+)*/?$')",
+        f"must be an http or https URL without query, e.g. {example}",
+    )
+
+
+NOT_LINK_LOCAL = _not_link_local("the store's Service, e.g. milvus.stores.svc:19530")
 MilvusEndpoint = Annotated[
     str,
     Field(min_length=1, max_length=300),
@@ -247,11 +260,22 @@ HttpEndpoint = Annotated[
     HALF_WIDTH,
     NO_CREDENTIALS,
     NOT_LINK_LOCAL,
+    _http_url("https://elasticsearch.stores.svc:9200"),
+]
+_OPEN_COST = "http://opencost.opencost.svc:9003"
+_LOOPBACK = r"^https?://(127[.]|0[.]0|\[[0:]*1?\]|([a-z0-9.-]+[.])?localhost([:/]|$))"
+OpenCostUrl = Annotated[
+    str,
+    Field(min_length=1, max_length=300),
+    HALF_WIDTH,
+    Cel("!self.contains('@')", "must not hold credentials; OpenCost is asked without any, so remove them"),
+    _not_link_local(f"OpenCost's Service, e.g. {_OPEN_COST}"),
     Cel(
-        f"self.contains('@') || self.matches('{FULL_WIDTH}') || "
-        f"self.matches(r'^https?://{_HOST}(:{_PORT})?(/[A-Za-z0-9._~-]+)*/?$')",
-        "must be an http or https URL without query, e.g. https://elasticsearch.stores.svc:9200",
+        f"!self.lowerAscii().matches(r'{_LOOPBACK}')",
+        "must not be a loopback address, which is the operator's own pod; write the name of OpenCost's Service, "
+        f"e.g. {_OPEN_COST}",
     ),
+    _http_url(_OPEN_COST),
 ]
 
 _IMAGE = (

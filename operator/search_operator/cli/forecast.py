@@ -11,6 +11,7 @@ from typing import Any
 
 from search_operator.api.derive import desired_release, encoder_identity
 from search_operator.api.index import SemanticSearchIndex
+from search_operator.cli.prices import priced
 from search_operator.decide.capacity import (
     Fleet,
     Need,
@@ -24,7 +25,7 @@ from search_operator.decide.cost import Bill, bill
 from search_operator.decide.prewarm import leads_of, windows_of
 from search_operator.decide.schedule import requested_at, rfc3339
 from search_operator.money.windows import Opening, next_opening, openings
-from search_operator.observe.observation import Capacity
+from search_operator.observe.observation import Capacity, PricesView
 from search_operator.render.reranker import devices_of, reranker_of
 
 _NO_STATUS = "without a status: what is active and what is retained is taken from the spec alone"
@@ -110,14 +111,20 @@ def forecast(
     current: SemanticSearchIndex | None,
     now: datetime,
     refusals: Sequence[str] = (),
+    shared: PricesView | None = None,
 ) -> Forecast:
     """What applying `new` over `current` (None: there is none yet) would do.
 
-    `refusals` are what the API server has said against it. Raises InvalidResource for an encoder that can't be.
+    `refusals` are what the API server has said against it; `shared` are the prices of the ConfigMap that `new` names,
+    None where nobody has looked. Raises InvalidResource for an encoder that can't be.
     """
+    with_prices = priced(new, shared or PricesView())
     if current is None:
-        first = _told(new, None, _Aim(Kind.FIRST, desired_release(new.spec)), "", (), tuple(refusals), now)
-        return replace(first, windows=_windows(new, None, now))
+        first = _told(
+            with_prices, None, _Aim(Kind.FIRST, desired_release(new.spec)), "", (), tuple(refusals), now
+        )
+        notes = (*first.notes, *_unpriced(new, shared))
+        return replace(first, windows=_windows(new, None, now), notes=notes)
     found = changes(current.spec, new.spec, active=bool(current.active_release) or not current.status)
     refused = tuple(refusals) or tuple(f"{c.path}: {c.why}" for c in found if c.effect == "Refused")
     active = current.active_release if current.status else desired_release(current.spec)
@@ -126,7 +133,17 @@ def forecast(
         aim = replace(aim, kind=Kind.NOTHING)
     if not current.status:
         aim = replace(aim, notes=(*aim.notes, _NO_STATUS))
-    return replace(_told(new, current, aim, active, found, refused, now), windows=_windows(new, current, now))
+    told = _told(with_prices, current, aim, active, found, refused, now)
+    return replace(told, windows=_windows(new, current, now), notes=(*told.notes, *_unpriced(new, shared)))
+
+
+def _unpriced(new: SemanticSearchIndex, shared: PricesView | None) -> tuple[str, ...]:
+    """Why no bill is told, where shared prices are missing."""
+    if shared and shared.problem:
+        return (f"no bill is told: {shared.problem.message}",)
+    if shared is None and new.spec.cost and (ref := new.spec.cost.prices_config_map_ref):
+        return (f"no bill is told: prices are in ConfigMap {ref.name}, which was not read",)
+    return ()
 
 
 def _windows(
@@ -294,10 +311,6 @@ def _rerankers(new: SemanticSearchIndex) -> str:
 
 def _notes(new: SemanticSearchIndex, current: SemanticSearchIndex | None, kind: Kind) -> tuple[str, ...]:
     notes = []
-    if new.spec.cost and (shared := new.spec.cost.prices_config_map_ref):
-        notes.append(
-            f"prices are in ConfigMap {shared.name}, which is not read here, so that no bill is told"
-        )
     if money := current.status.get("cost") if current else None:
         notes.append(
             f"{money.get('month')} so far: {money.get('spent')} of {money.get('cap')} {money.get('currency')} spent, "

@@ -10,6 +10,7 @@ import click
 
 from search_operator.api.index import InvalidResource, SemanticSearchIndex
 from search_operator.cli.forecast import SWITCHES, Kind, forecast
+from search_operator.cli.prices import shared_prices, text_in
 from search_operator.cli.resources import Cluster, Object, Unreadable, indexes_in, namespace_of
 from search_operator.cli.simulate import simulate_command
 from search_operator.cli.text import text_of
@@ -35,6 +36,7 @@ Examples:
   python -m search_operator plan -f products.yaml
   python -m search_operator plan -f products.yaml --context production
   python -m search_operator plan -f products.yaml --current products-before.yaml
+  python -m search_operator plan -f products.yaml --current products-before.yaml --prices prices.yaml
   git show HEAD:products.yaml | python -m search_operator plan -f products.yaml --current -
   kubectl get ssi products -n search -o yaml > now.yaml     # with its status: active and retained releases
   kubectl exec -i deploy/semantic-search-operator -n semantic-search -- \\
@@ -61,6 +63,12 @@ def cli() -> None:
     "--kubeconfig", type=click.Path(exists=True, dir_okay=False), help="By default as kubectl finds it."
 )
 @click.option("--context", help="Context of the kubeconfig.")
+@click.option(
+    "--prices",
+    "prices_file",
+    type=click.File(encoding="utf-8"),
+    help="Prices in place of the ConfigMap that spec.cost.pricesConfigMapRef names: it, or its prices.yaml, as a file.",
+)
 @click.option("-n", "--namespace", help="For resources that name none; by default the context's.")
 def plan(
     new_file: io.TextIOWrapper,
@@ -68,6 +76,7 @@ def plan(
     kubeconfig: str | None,
     context: str | None,
     namespace: str | None,
+    prices_file: io.TextIOWrapper | None,
 ) -> None:
     """See _HELP."""
     if current_file and (kubeconfig or context):
@@ -77,14 +86,15 @@ def plan(
         fallback = namespace or (cluster.namespace if cluster else "default")
         new = indexes_in(new_file, new_file.name, fallback)
         present = indexes_in(current_file, current_file.name, fallback) if current_file else []
-        kinds = [_one(each, present, cluster) for each in new]
+        prices = text_in(prices_file) if prices_file else None
+        kinds = [_one(each, present, cluster, prices) for each in new]
     except (Unreadable, InvalidResource) as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(EXIT_ERROR)
     sys.exit(_exit_code(kinds))
 
 
-def _one(new: Object, present: Sequence[Object], cluster: Cluster | None) -> Kind:
+def _one(new: Object, present: Sequence[Object], cluster: Cluster | None, prices: str | None) -> Kind:
     name, namespace = new["metadata"].get("name", ""), new["metadata"]["namespace"]
     if cluster:
         current = cluster.get(namespace, name)
@@ -97,7 +107,8 @@ def _one(new: Object, present: Sequence[Object], cluster: Cluster | None) -> Kin
         index = SemanticSearchIndex.parse(new)
     except InvalidResource as error:
         raise Unreadable("; ".join(refusals) or str(error)) from error
-    told = forecast(index, SemanticSearchIndex.parse(current) if current else None, now, refusals)
+    shared = shared_prices(index, cluster, prices)
+    told = forecast(index, SemanticSearchIndex.parse(current) if current else None, now, refusals, shared)
     click.echo(text_of(told, index, now), nl=False)
     if unasked:
         click.echo(f"The API server has the last word on what is valid; {unasked}.", err=True)

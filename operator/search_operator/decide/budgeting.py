@@ -1,5 +1,8 @@
 """Whether the month stays under its cap, and what was done for it: the condition WithinBudget."""
 
+from dataclasses import replace
+
+from search_operator.decide.reconciling import remark
 from search_operator.decide.statement import Statement
 from search_operator.money.account import Account
 from search_operator.money.ledger import Deferral
@@ -15,7 +18,12 @@ _GIVEN_UP: dict[Deferral, str] = {
 
 
 def within_budget(observation: Observation) -> Statement:
-    """The month as it runs now stays under the cap, or why not and what to do."""
+    """The month as it runs now stays under the cap, or why not and what to do; and where OpenCost says otherwise."""
+    said, more = _budget(observation), remark(observation)
+    return replace(said, message=f"{said.message}; {more}") if more else said
+
+
+def _budget(observation: Observation) -> Statement:
     if problem := observation.prices.problem:
         word = f"; the guard's last word holds: {observation.allowed} encoders" if observation.allowed else ""
         return Statement(

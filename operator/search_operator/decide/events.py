@@ -103,7 +103,19 @@ def _money(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Event]:
     if _reached(after) and not (_reached(before) and before.get("month") == after.get("month")):
         message = f"the cap of {after['cap']} {after.get('currency')} is reached: {after['spent']} is spent"
         found.append(Event("Warning", "CapReached", message))
-    return found
+    return [*found, *_bills(before.get("openCost") or {}, after.get("openCost") or {})]
+
+
+def _bills(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Event]:
+    """The ledger and OpenCost have come apart or together, or can't be compared any more."""
+    said = f"OpenCost says {after.get('spent')} where the ledger says {after.get('ledger')}"
+    if after.get("agrees") is False and before.get("agrees") is not False:
+        by = f" ({after['differencePercent']} %)" if after.get("differencePercent") else ""
+        yield Event("Warning", "BillsDiffer", f"{said}{by}: check spec.cost.prices")
+    if after.get("agrees") and before.get("agrees") is False:
+        yield Event("Normal", "BillsAgree", said)
+    if after.get("message") and not before.get("message"):
+        yield Event("Warning", "NotCompared", f"not compared with OpenCost: {after['message']}")
 
 
 def _reached(cost: Mapping[str, Any]) -> bool:

@@ -22,6 +22,7 @@ from search_operator.api.status import (
 from search_operator.decide.capacity import Fleet, binary_size, fleets
 from search_operator.decide.conditions import gateway_counts, statements
 from search_operator.decide.prewarm import start_seconds, starts, window_statuses
+from search_operator.decide.reconciling import open_cost_status
 from search_operator.decide.release import Release, State, newest_job, told_condition
 from search_operator.decide.release_status import build_progress, dump, job_outcome, release_statuses
 from search_operator.decide.rollout import Rollout, pointer_is_lost, rollout
@@ -243,6 +244,7 @@ def _cost(observation: Observation) -> CostStatus | None:
         as_of=rfc3339(moment_of(account.ledger.upto)),
         prices_as_of=prices.as_of,
         months=tuple(MonthSpent(month=kept.month, spent=amount(kept.spent)) for kept in past),
+        open_cost=open_cost_status(observation),
     )
 
 

@@ -12,7 +12,7 @@ from search_plane.release.report import JobProgress, JobReport
 from search_operator.api.cost import Prices
 from search_operator.api.index import SemanticSearchIndex
 from search_operator.money.account import Account
-from search_operator.money.ledger import Deferral, Ledger
+from search_operator.money.ledger import Deferral, Ledger, MonthAccount
 from search_operator.observe.book import Book
 
 Object = dict[str, Any]
@@ -191,6 +191,19 @@ class ScalingView:
 
 
 @dataclass(frozen=True)
+class OpenCostView:
+    """OpenCost's last answer: micro-units by component, beside the account of the same time, which ends at `until`.
+
+    `account` is None before the first answer; `problem` says why there is none, or none since.
+    """
+
+    account: MonthAccount | None = None
+    until: int = 0
+    costs: Mapping[str, int] = field(default_factory=dict)
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True)
 class Observation:
     """All that plan() and status() may look at. `now` is timezone-aware UTC."""
 
@@ -209,8 +222,11 @@ class Observation:
     entry: EntryView = EntryView()
     prices: PricesView = PricesView()
     scaling: ScalingView = ScalingView()
+    open_cost: OpenCostView = field(default_factory=OpenCostView)
     ledger: Ledger | None = None
     """As it is kept; None when there is none, or somebody has spoilt it."""
+    ledger_aside: Ledger | None = None
+    """The one in the spec's currency of before another currency was chosen; None when there is none."""
     account: Account | None = None
     """Drawn up of all this by spending.accounted(); None without prices."""
     allowed: int | None = None

@@ -32,12 +32,13 @@ from search_operator.observe.observation import (
     Problem,
     ScalingView,
 )
+from search_operator.observe.opencost import OpenCostReader
 from search_operator.observe.prices import look_at_prices
 from search_operator.observe.recent import RecentStores, Stores
 from search_operator.observe.scaling import ScalingReader, look_at_scaled_objects, with_scaled_objects
 from search_operator.observe.workloads import job_progress, job_view, pod_view, slices_of
 from search_operator.render.gateway import active_name
-from search_operator.render.ledger import kept_ledger, ledger_name
+from search_operator.render.ledger import kept_ledger, ledger_aside, ledger_name
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Observer:
     capacity: CapacityReader
     http: aiohttp.ClientSession
     scaling: ScalingReader
+    open_cost: OpenCostReader
     recent: RecentStores = field(default_factory=RecentStores)
 
     async def observe(self, index: SemanticSearchIndex) -> tuple[Observation, StoreCredentials]:
@@ -70,6 +72,8 @@ class Observer:
             look_at_entry(self.api, self.cache, index),
             self._beside(index),
         )
+        money = children.get(("ConfigMap", ledger_name(index.name)))
+        ledger = kept_ledger(money, index)
         observation = Observation(
             now=datetime.now(UTC),
             index=index,
@@ -86,7 +90,9 @@ class Observer:
             entry=entry,
             prices=prices,
             scaling=scaling,
-            ledger=kept_ledger(children.get(("ConfigMap", ledger_name(index.name))), index),
+            open_cost=self.open_cost.look(index, ledger),
+            ledger=ledger,
+            ledger_aside=ledger_aside(money, index),
         )
         return observation, credentials
 

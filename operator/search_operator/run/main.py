@@ -27,6 +27,7 @@ from search_operator.observe.cache import Cache, IndexKey
 from search_operator.observe.capacity import CapacityReader
 from search_operator.observe.elasticsearch import CatalogueReader
 from search_operator.observe.observer import Observer
+from search_operator.observe.opencost import OpenCostReader
 from search_operator.observe.scaling import ScalingReader
 from search_operator.reconcile import NotYet, Reconciler
 from search_operator.render.child import MANAGED_BY, Images
@@ -83,9 +84,13 @@ class Operator:
     async def _lead(self) -> None:
         for key in self.cache.indexes:
             self.queue.add(key)
-        async with asyncio.TaskGroup() as workers:
-            for _ in range(self.settings.workers):
-                workers.create_task(self.queue.work())
+        try:
+            async with asyncio.TaskGroup() as workers:
+                for _ in range(self.settings.workers):
+                    workers.create_task(self.queue.work())
+        finally:
+            # From now on the next leader tells of them.
+            metrics.forget_all()
 
     async def _first_list(self) -> None:
         """The barrier: no worker runs before all children are known, or it would apply them all again."""
@@ -151,7 +156,7 @@ async def assemble(settings: Settings) -> AsyncIterator[Operator]:
     await _load_cluster_config()
     client = kubernetes_client.ApiClient()
     http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=32))
-    milvus, catalogue, cache = MilvusPool(), CatalogueReader(), Cache()
+    milvus, catalogue, cache, open_cost = MilvusPool(), CatalogueReader(), Cache(), OpenCostReader(http)
     api = KubernetesApi(client)
     leadership = Leadership(settings.namespace, settings.identity, settings.lease_seconds)
 
@@ -161,7 +166,9 @@ async def assemble(settings: Settings) -> AsyncIterator[Operator]:
     scaling = ScalingReader(api, lambda: metrics_api.standing.problem)
     reconciler = Reconciler(
         cache=cache,
-        observer=Observer(api, cache, milvus, catalogue, CapacityReader(api, milvus), http, scaling),
+        observer=Observer(
+            api, cache, milvus, catalogue, CapacityReader(api, milvus), http, scaling, open_cost
+        ),
         actor=Actor(api, milvus, cache, lambda: leadership.leading),
         installation=Installation(
             Images(settings.plane_image, settings.image_pull_policy, settings.plane_gpu_image),
@@ -215,6 +222,7 @@ async def assemble(settings: Settings) -> AsyncIterator[Operator]:
     try:
         yield Operator(settings, client, api, cache, queue, leadership, watches, metrics_api)
     finally:
+        open_cost.close()
         await http.close()
         await catalogue.close()
         milvus.close()

@@ -1,6 +1,7 @@
 """Prometheus metrics of the operator."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -87,7 +88,85 @@ COST = {
 ALLOWED = Gauge(
     "ssi_encoders_allowed", "Encoders of all releases that the guard allows.", ["namespace", "index"]
 )
+DECLARED = Gauge(
+    "ssi_encoders_declared",
+    "Encoders that the spec declares, as bound min or max.",
+    ["namespace", "index", "bound"],
+)
 DEFERRED = Gauge("ssi_deferred", "Always 1: what waits for money.", ["namespace", "index", "what"])
+WINDOW = Gauge(
+    "ssi_prewarm_window_state",
+    "Always 1: a pre-warm window with its state, Next, Warming or Open; of those to come only the next one.",
+    ["namespace", "index", "window", "state"],
+)
+WINDOW_TIMES = {
+    "warmFrom": Gauge(
+        "ssi_prewarm_window_warm_from_timestamp_seconds",
+        "From when on encoders are started for a pre-warm window.",
+        ["namespace", "index", "window", "state"],
+    ),
+    "start": Gauge(
+        "ssi_prewarm_window_start_timestamp_seconds",
+        "When a pre-warm window starts.",
+        ["namespace", "index", "window", "state"],
+    ),
+    "end": Gauge(
+        "ssi_prewarm_window_end_timestamp_seconds",
+        "When a pre-warm window ends.",
+        ["namespace", "index", "window", "state"],
+    ),
+}
+WINDOW_ENCODERS = {
+    "replicas": Gauge(
+        "ssi_prewarm_window_encoders",
+        "Encoders that a pre-warm window asks for.",
+        ["namespace", "index", "window", "state"],
+    ),
+    "granted": Gauge(
+        "ssi_prewarm_window_encoders_granted",
+        "Encoders that the cap and other releases leave a pre-warm window.",
+        ["namespace", "index", "window", "state"],
+    ),
+}
+OPEN_COST = {
+    "spent": Gauge(
+        "ssi_opencost_spent",
+        "What OpenCost says this month has cost, of the items that the ledger counts too.",
+        ["namespace", "index", "currency"],
+    ),
+    "ledger": Gauge(
+        "ssi_opencost_ledger_spent",
+        "What the ledger says of the same items and time.",
+        ["namespace", "index", "currency"],
+    ),
+}
+OPEN_COST_AS_OF = Gauge(
+    "ssi_opencost_as_of_timestamp_seconds",
+    "Until when the ledger and OpenCost are compared.",
+    ["namespace", "index"],
+)
+OPEN_COST_AGREES = Gauge(
+    "ssi_opencost_agrees",
+    "1 while the ledger and OpenCost are no further apart than the tolerance, else 0.",
+    ["namespace", "index"],
+)
+_SERIES = (
+    CONDITION,
+    BREAKER,
+    RELEASE,
+    GATE,
+    ALLOWED,
+    DECLARED,
+    DEFERRED,
+    WINDOW,
+    OPEN_COST_AS_OF,
+    OPEN_COST_AGREES,
+    *COST.values(),
+    *OPEN_COST.values(),
+    *WINDOW_TIMES.values(),
+    *WINDOW_ENCODERS.values(),
+)
+_Wanted = dict[Gauge, dict[tuple[str, ...], float]]
 _VALUES = {"True": 1, "False": 0, "Unknown": -1}
 _GATE_VALUES = {"Passed": 1, "Failed": 0, "Pending": -1}
 _told: dict[tuple[str, str], dict[Gauge, set[tuple[str, ...]]]] = {}
@@ -111,17 +190,9 @@ def tell(namespace: str, index: str, said: Mapping[str, Any]) -> None:
 
 def _tell_series(key: tuple[str, str], said: Mapping[str, Any]) -> None:
     """Show conditions, money, breakers, releases and gates; what is said no more goes, once the new series are there."""
-    wanted: dict[Gauge, dict[tuple[str, ...], float]] = {
-        gauge: {} for gauge in (CONDITION, BREAKER, RELEASE, GATE, ALLOWED, DEFERRED, *COST.values())
-    }
-    cost = said.get("cost", {})
-    for name, gauge in COST.items():
-        if name in cost:
-            wanted[gauge][*key, cost.get("currency", "")] = float(cost[name])
-    if "allowedMax" in cost:
-        wanted[ALLOWED][key] = cost["allowedMax"]
-    for what in cost.get("deferred", ()):
-        wanted[DEFERRED][*key, what] = 1
+    wanted: _Wanted = {gauge: {} for gauge in _SERIES}
+    _money(wanted, key, said.get("cost", {}))
+    _encoders(wanted, key, said.get("encoder", {}))
     for condition in said.get("conditions", ()):
         wanted[CONDITION][*key, condition["type"]] = _VALUES[condition["status"]]
     for breaker in said.get("search", {}).get("breakers", ()):
@@ -140,9 +211,50 @@ def _tell_series(key: tuple[str, str], said: Mapping[str, Any]) -> None:
     _told[key] = {gauge: set(series) for gauge, series in wanted.items()}
 
 
+def _money(wanted: _Wanted, key: tuple[str, str], cost: Mapping[str, Any]) -> None:
+    for name, gauge in COST.items():
+        if name in cost:
+            wanted[gauge][*key, cost.get("currency", "")] = float(cost[name])
+    if "allowedMax" in cost:
+        wanted[ALLOWED][key] = cost["allowedMax"]
+    for what in cost.get("deferred", ()):
+        wanted[DEFERRED][*key, what] = 1
+    compared = cost.get("openCost", {})
+    for name, gauge in OPEN_COST.items():
+        if name in compared:
+            wanted[gauge][*key, cost.get("currency", "")] = float(compared[name])
+    if "asOf" in compared:
+        wanted[OPEN_COST_AS_OF][key] = _seconds(compared["asOf"])
+    if "agrees" in compared:
+        wanted[OPEN_COST_AGREES][key] = int(compared["agrees"])
+
+
+def _encoders(wanted: _Wanted, key: tuple[str, str], encoder: Mapping[str, Any]) -> None:
+    for bound in ("min", "max"):
+        if f"{bound}Replicas" in encoder:
+            wanted[DECLARED][*key, bound] = encoder[f"{bound}Replicas"]
+    for window in encoder.get("windows", ()):
+        labels = (*key, window["name"], window["state"])
+        wanted[WINDOW][labels] = 1
+        for name, gauge in WINDOW_TIMES.items():
+            wanted[gauge][labels] = _seconds(window[name])
+        for name, gauge in WINDOW_ENCODERS.items():
+            if name in window:
+                wanted[gauge][labels] = window[name]
+
+
+def _seconds(time: str) -> float:
+    return datetime.fromisoformat(time).timestamp()
+
+
 def forget(namespace: str, index: str) -> None:
     """Drop the series of a deleted index."""
     _told.pop((namespace, index), None)
-    alone = (CONDITION, ENCODERS, ROWS, GATE, RELEASE, ON_ACTIVE, ON_POLICY, BREAKER, RERANKERS)
-    for metric in (*alone, ALLOWED, DEFERRED, *COST.values()):
+    for metric in (ENCODERS, ROWS, ON_ACTIVE, ON_POLICY, RERANKERS, *_SERIES):
         metric.remove_by_labels({"namespace": namespace, "index": index})
+
+
+def forget_all() -> None:
+    """Drop the series of all indexes: another replica tells of them now."""
+    for key in list(_told):
+        forget(*key)

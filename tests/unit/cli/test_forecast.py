@@ -293,7 +293,7 @@ def test_prices_in_a_config_map_and_what_is_spent_already_are_told() -> None:
         status={"activeRelease": desired_release(_index().spec), "cost": money | {"allowedMax": 11}}
     )
     said = " ".join(forecast(_index(shared), live, NOW).notes)
-    assert "ConfigMap prices, which is not read here" in said
+    assert "no bill is told: prices are in ConfigMap prices, which was not read" in said
     assert "900.00 of 5000.00 USD spent, 3065.28 projected; the guard allows 11 encoders" in said
 
 

@@ -17,10 +17,26 @@ EF = at("spec.vectorStore.milvus.search.ef", 256)
 FP32 = at("spec.encoder.precision", "fp32")
 
 
-def _plan(tmp_path: Path, *new: Json, current: tuple[Json, ...] = (valid_index(),)) -> Result:
+SHARED = at("spec.cost", {"prices": None, "pricesConfigMapRef": {"name": "prices"}})
+PRICES = """asOf: 2026-11-01
+currency: USD
+encoderNodeHour: 0.35
+milvusNodes: {count: 4, nodeHour: 0.68}
+"""
+
+
+def _plan(
+    tmp_path: Path,
+    *new: Json,
+    current: tuple[Json, ...] = (valid_index(),),
+    prices: str | bytes | None = None,
+) -> Result:
     (tmp_path / "new.yaml").write_text(yaml.safe_dump_all(new))
     (tmp_path / "old.yaml").write_text(yaml.safe_dump_all(current))
     files = ["-f", str(tmp_path / "new.yaml"), "--current", str(tmp_path / "old.yaml")]
+    if prices is not None:
+        (tmp_path / "prices.yaml").write_bytes(prices.encode() if isinstance(prices, str) else prices)
+        files += ["--prices", str(tmp_path / "prices.yaml")]
     return CliRunner().invoke(cli, ["plan", *files])
 
 
@@ -82,6 +98,57 @@ def test_what_can_not_be_read_is_an_error_with_its_cause(tmp_path: Path, text: s
     )
     assert result.exit_code == 2
     assert says in result.stderr
+
+
+@pytest.mark.parametrize(
+    "text",
+    [PRICES, yaml.safe_dump({"kind": "ConfigMap", "data": {"prices.yaml": PRICES}})],
+    ids=["bare", "manifest"],
+)
+def test_shared_prices_from_a_file_make_the_bill_that_own_prices_make(tmp_path: Path, text: str) -> None:
+    own = _plan(tmp_path, valid_index())
+    shared = _plan(tmp_path, changed(valid_index(), SHARED), prices=text)
+    bill = own.output.partition("\ncost in USD")[2]
+    assert "fewest encoders    4.12 an hour" in bill
+    assert shared.output.partition("\ncost in USD")[2] == bill
+    assert "no bill" not in shared.output
+
+
+def test_without_a_file_or_a_cluster_the_prices_are_asked_for(tmp_path: Path) -> None:
+    told = _plan(tmp_path, changed(valid_index(), SHARED))
+    assert told.exit_code == 0
+    said = " ".join(told.output.split())
+    assert (
+        "no bill is told: prices are in ConfigMap prices: no cluster was asked; give them with --prices FILE"
+        in said
+    )
+    assert "cost in USD" not in told.output
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "prices.yaml, all of it"),
+        ("kind: [", "prices.yaml is no YAML"),
+        (b"\xff\xfe\x00", "--prices is no UTF-8 text"),
+        (PRICES.replace("USD", "CNY"), "currency is CNY, but spec.cost.currency is USD"),
+        (PRICES.replace("0.35", "cheap"), "encoderNodeHour is 'cheap'"),
+        ("kind: ConfigMap\nmetadata: {name: prices}\n", "it has no key prices.yaml"),
+        ("kind: ConfigMap\ndata: [a]\n", "it has no key prices.yaml"),
+        ("kind: ConfigMap\ndata: {prices.yaml: {asOf: 5}}\n", "is no text"),
+    ],
+)
+def test_a_bad_prices_file_is_an_error_with_its_cause(tmp_path: Path, text: str | bytes, says: str) -> None:
+    told = _plan(tmp_path, changed(valid_index(), SHARED), prices=text)
+    assert told.exit_code == 2, told.output
+    assert says in told.stderr
+    assert told.stderr.startswith("Error: --prices")
+
+
+def test_prices_that_nobody_asks_for_are_an_error(tmp_path: Path) -> None:
+    told = _plan(tmp_path, valid_index(), prices=PRICES)
+    assert told.exit_code == 2
+    assert "which products does not name; leave out --prices" in told.stderr
 
 
 def test_current_and_a_cluster_exclude_each_other(tmp_path: Path) -> None:

@@ -31,14 +31,12 @@ def test_an_index_becomes_active_by_itself() -> None:
     )
 
 
-def without_money(said: Object) -> Object:
-    """The status without what the hour's line in the ledger changes, and without the refresh, which is due at a time."""
-    found = {key: value for key, value in said.items() if key not in ("refresh", "cost")}
-    found["summary"] = {key: value for key, value in said["summary"].items() if key != "monthCost"}
-    found["conditions"] = [
-        {**told, "message": ""} if told["type"] == "WithinBudget" else told for told in said["conditions"]
-    ]
-    return found
+def without_money(status: Object) -> Object:
+    """A status without the amounts that follow the ledger, and without the next refresh."""
+    conditions = [{**c, "message": ""} if c["type"] == "WithinBudget" else c for c in status["conditions"]]
+    summary = {key: value for key, value in status["summary"].items() if key != "monthCost"}
+    rest = {key: value for key, value in status.items() if key not in ("refresh", "cost")}
+    return {**rest, "conditions": conditions, "summary": summary}
 
 
 @THOROUGHLY

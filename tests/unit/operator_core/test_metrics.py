@@ -1,7 +1,12 @@
 """The status as metrics: a release that is gone leaves no series behind."""
 
+import re
+from pathlib import Path
+
 from prometheus_client import REGISTRY
-from search_operator.run.metrics import forget, tell
+from prometheus_client.metrics import MetricWrapperBase
+from search_operator.run import metrics
+from search_operator.run.metrics import forget, forget_all, tell
 
 NAMESPACE, INDEX = "search", "metrics-test"
 KEY = {"namespace": NAMESPACE, "index": INDEX}
@@ -84,3 +89,74 @@ def test_money_is_shown_and_goes_when_nobody_counts() -> None:
     tell(NAMESPACE, INDEX, {})
     assert series("ssi_cost_spent") == {}
     forget(NAMESPACE, INDEX)
+
+
+def test_windows_are_shown_by_state_and_go_when_they_close() -> None:
+    times = {
+        "warmFrom": "2026-11-10T11:54:00Z",
+        "start": "2026-11-10T12:00:00Z",
+        "end": "2026-11-11T16:00:00Z",
+    }
+    sale = {"name": "double-11", "state": "Warming", "replicas": 12, "granted": 11, **times}
+    again = {"name": "double-11", "state": "Next", "replicas": 12, **times}
+    tell(NAMESPACE, INDEX, {"encoder": {"minReplicas": 4, "maxReplicas": 12, "windows": [sale, again]}})
+    warming, following = ("double-11", "Warming"), ("double-11", "Next")
+    assert series("ssi_prewarm_window_state") == {warming: 1, following: 1}
+    assert series("ssi_prewarm_window_start_timestamp_seconds")[warming] == 1_794_312_000
+    assert series("ssi_prewarm_window_warm_from_timestamp_seconds")[following] == 1_794_311_640
+    assert series("ssi_prewarm_window_end_timestamp_seconds")[warming] == 1_794_412_800
+    assert series("ssi_prewarm_window_encoders") == {warming: 12, following: 12}
+    assert series("ssi_prewarm_window_encoders_granted") == {warming: 11}
+    assert series("ssi_encoders_declared") == {("min",): 4, ("max",): 12}
+    tell(NAMESPACE, INDEX, {"encoder": {"windows": [again | {"state": "Open"}]}})
+    assert series("ssi_prewarm_window_state") == {("double-11", "Open"): 1}
+    assert series("ssi_prewarm_window_encoders_granted") == {}
+    forget(NAMESPACE, INDEX)
+    assert series("ssi_prewarm_window_state") == {}
+    assert series("ssi_prewarm_window_start_timestamp_seconds") == {}
+
+
+def test_the_comparison_with_opencost_is_shown() -> None:
+    compared = {
+        "spent": "20.00",
+        "ledger": "33.60",
+        "agrees": False,
+        "asOf": "2026-12-01T16:00:00Z",
+        "items": [],
+    }
+    tell(NAMESPACE, INDEX, {"cost": {"currency": "USD", "openCost": compared}})
+    assert series("ssi_opencost_spent") == {("USD",): 20}
+    assert series("ssi_opencost_ledger_spent") == {("USD",): 33.6}
+    assert series("ssi_opencost_agrees") == {(): 0}
+    assert series("ssi_opencost_as_of_timestamp_seconds") == {(): 1_796_140_800}
+    tell(NAMESPACE, INDEX, {"cost": {"currency": "USD", "openCost": {"items": [], "message": "it is away"}}})
+    assert series("ssi_opencost_spent") == {}
+    assert series("ssi_opencost_agrees") == {}
+    forget(NAMESPACE, INDEX)
+
+
+def test_who_leads_no_more_tells_of_no_index() -> None:
+    tell(NAMESPACE, INDEX, {"encoder": {"ready": 4}, "cost": {"currency": "USD", "spent": "1.00"}})
+    tell(NAMESPACE, "metrics-other", {"encoder": {"ready": 4}})
+    forget_all()
+    names = ("semantic_search_index_encoders", "ssi_cost_spent")
+    left = [s for m in REGISTRY.collect() for s in m.samples if s.name in names]
+    assert left == []
+
+
+def test_the_document_lists_every_metric_with_its_labels() -> None:
+    """The table in docs/operations.md: `name`, labels, meaning."""
+    document = (Path(__file__).resolve().parents[3] / "docs" / "operations.md").read_text()
+    listed = dict(re.findall(r"^\| `(\w+)` \| ([^|]*) \|", document, re.MULTILINE))
+    values = [
+        v for held in vars(metrics).values() for v in (held.values() if isinstance(held, dict) else [held])
+    ]
+    found = {
+        metric._name + ("_total" if metric._type == "counter" else ""): metric._labelnames
+        for metric in values
+        if isinstance(metric, MetricWrapperBase)
+    }
+    assert {name: ", ".join(f"`{label}`" for label in labels) for name, labels in found.items()} == {
+        name: listed.get(name, "").strip() for name in found
+    }
+    assert len(found) > 25

@@ -32,6 +32,7 @@ from search_operator.observe.observation import (
     Capacity,
     CatalogueView,
     Observation,
+    OpenCostView,
     PricesView,
     Problem,
     ScalingView,
@@ -39,7 +40,7 @@ from search_operator.observe.observation import (
 from search_operator.observe.observer import snapshot_in
 from search_operator.observe.workloads import job_view, pod_view
 from search_operator.render.encoder import encoder_name
-from search_operator.render.ledger import kept_ledger
+from search_operator.render.ledger import kept_ledger, ledger_aside
 from search_plane.release.identity import EncoderIdentity
 from search_plane.release.record import ReleaseSnapshot
 
@@ -89,6 +90,8 @@ class World(Resource):
     """Prices of a shared ConfigMap."""
     scaling: ScalingView = field(default_factory=lambda: ScalingView("Ours", knows_metric=True))
     """What the cluster has to scale by."""
+    open_cost: OpenCostView = field(default_factory=OpenCostView)
+    """What OpenCost answered last."""
     last_steps: tuple[Step, ...] = ()
     """Steps of the newest plan."""
 
@@ -113,7 +116,9 @@ class World(Resource):
             catalogue=CatalogueView(problem=self.catalogue_problem, documents=self.documents),
             prices=self.prices,
             scaling=self.scaling,
+            open_cost=self.open_cost,
             ledger=kept_ledger(children.get(LEDGER), self.index),
+            ledger_aside=ledger_aside(children.get(LEDGER), self.index),
         )
         return accounted(seen)
 
