@@ -61,22 +61,25 @@ class Cluster:
         try:
             contexts, active = config.list_kube_config_contexts(kubeconfig)
             named = next((c for c in contexts if c["name"] == context), None) if context else active
-            made = config.new_client_from_config(kubeconfig, context)
+            if context and named is None:
+                known = ", ".join(sorted(c["name"] for c in contexts)) or "none"
+                raise Unreadable(f"the kubeconfig has no context {context}; it has: {known}")
+            made = config.new_client_from_config(kubeconfig, context, client_configuration=_no_retries())
             namespace = (named or {}).get("context", {}).get("namespace", "default")
-        except config.ConfigException as error:
+        except (config.ConfigException, OSError, yaml.YAMLError) as error:
             if kubeconfig or context:
-                raise Unreadable(f"the kubeconfig can't be used: {error}") from error
+                raise Unreadable(f"the kubeconfig can't be used: {_one_line(error)}") from error
             made, namespace = cls._in_cluster(error), "default"
         return cls(client.CustomObjectsApi(made), namespace)
 
     @staticmethod
-    def _in_cluster(error: config.ConfigException) -> client.ApiClient:
-        configuration = client.Configuration()
+    def _in_cluster(error: Exception) -> client.ApiClient:
+        configuration = _no_retries()
         try:
             config.load_incluster_config(client_configuration=configuration)
         except config.ConfigException:
-            hint = "give --current with the present resource, or a kubeconfig"
-            raise Unreadable(f"no cluster to ask ({error}); {hint}") from error
+            hint = "give a kubeconfig, or for a plan --current with the present resource"
+            raise Unreadable(f"no cluster to ask ({_one_line(error)}); {hint}") from error
         return client.ApiClient(configuration)
 
     def get(self, namespace: str, name: str) -> Object | None:
@@ -86,11 +89,11 @@ class Cluster:
                 GROUP, VERSION, namespace, PLURAL, name, _request_timeout=TIMEOUT_SECONDS
             )
         except client.ApiException as error:
-            if error.status == 404:
+            if error.status == 404 and not lacks_kind(error):
                 return None
-            raise Unreadable(_said(error)) from error
+            raise refusal(error) from error
         except HTTPError as error:
-            raise Unreadable(f"the API server does not answer: {error}") from error
+            raise silence(error) from error
         return live
 
     def refusals(self, new: Object, live: Object | None) -> tuple[list[str], str]:
@@ -117,6 +120,41 @@ class Cluster:
         except HTTPError as error:
             return [], str(error)
         return [], ""
+
+
+def lacks_kind(error: client.ApiException) -> bool:
+    """Whether the API server does not know the kind, rather than the object of that name."""
+    return error.status == 404 and not (_status(error).get("details") or {}).get("name")
+
+
+def refusal(error: client.ApiException) -> Unreadable:
+    """What the API server said, in one line and with what to do."""
+    if lacks_kind(error):
+        return Unreadable(
+            f"the cluster does not know {KIND}: install the operator, or choose another --context"
+        )
+    if error.status == 401:
+        return Unreadable("the API server does not know you (401): log in again, or choose another --context")
+    said = _one_line(_said(error))
+    if error.status == 403:
+        return Unreadable(f"{said}; ask for a Role that allows it, or choose another --namespace")
+    return Unreadable(said)
+
+
+def silence(error: HTTPError) -> Unreadable:
+    """An API server that can't be reached, in one line."""
+    return Unreadable(f"the API server does not answer: {_one_line(error)}; choose another --context?")
+
+
+def _no_retries() -> client.Configuration:
+    """A person is waiting: once is enough, and urllib3 would warn about each attempt."""
+    configuration = client.Configuration()
+    configuration.retries = False
+    return configuration
+
+
+def _one_line(error: object) -> str:
+    return " ".join(str(error).split())
 
 
 def _causes(error: client.ApiException) -> list[str]:

@@ -1,4 +1,4 @@
-"""`python -m search_operator simulate`: a year of traffic through autoscaler, windows and guard, before it comes."""
+"""`simulate`: a year of traffic through autoscaler, windows and guard, before it comes."""
 
 import io
 import json
@@ -26,11 +26,11 @@ Without -f, the use case is simulated: 4 to 12 encoders, 5,000 USD a month, wind
 
 \b
 Examples:
-  python -m search_operator simulate
-  python -m search_operator simulate -f products.yaml --peak 8000 --png year.png
-  python -m search_operator simulate --cap 3400 --json > year.json
-  python -m search_operator simulate --write-trace year.csv     # to edit, and then
-  python -m search_operator simulate --trace year.csv
+  kubectl ssi simulate
+  kubectl ssi simulate -f products.yaml --peak 8000 --png year.png
+  kubectl ssi simulate --cap 3400 --json > year.json
+  kubectl ssi simulate --write-trace year.csv     # to edit, and then
+  kubectl ssi simulate --trace year.csv
 """
 _WINDOW = {"duration": "32h", "replicas": 12}
 _USE_CASE: dict[str, Any] = {

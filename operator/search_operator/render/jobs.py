@@ -34,6 +34,11 @@ KEEP_FINISHED_SECONDS = 7 * 24 * 3600
 RESTARTS_BEFORE_FAILURE = 100_000
 JUDGED_DIR = "/etc/search/judged"
 JUDGED_FILE = "judged.jsonl"
+JOB_RESOURCES: Mapping[str, Mapping[str, str]] = {
+    "requests": {"cpu": "250m", "memory": "256Mi"},
+    "limits": {"memory": "2Gi"},
+}
+"""Of each worker."""
 
 
 def release_config_name(index: str, release: str) -> str:
@@ -166,7 +171,7 @@ def _job_spec(
             "imagePullPolicy": images.pull_policy,
             "args": ["job", kind],
             "env": environment({"RELEASE_FILE": f"{RELEASE_DIR}/release.json", **(more_environment or {})}),
-            "resources": {"requests": {"cpu": "250m", "memory": "256Mi"}, "limits": {"memory": "2Gi"}},
+            "resources": JOB_RESOURCES,
             "terminationMessagePolicy": "File",
             "volumeMounts": mounts,
         }

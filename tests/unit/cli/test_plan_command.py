@@ -165,7 +165,7 @@ def test_without_a_cluster_it_says_what_to_give(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "new.yaml").write_text(_base())
     result = CliRunner().invoke(cli, ["plan", "-f", str(tmp_path / "new.yaml")])
     assert result.exit_code == 2
-    assert "give --current" in result.stderr
+    assert "give a kubeconfig, or for a plan --current" in result.stderr
 
 
 def test_the_module_runs_the_command_and_without_one_the_operator(tmp_path: Path) -> None:

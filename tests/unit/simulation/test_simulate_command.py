@@ -92,6 +92,4 @@ def test_the_built_in_year_can_be_written_to_be_edited(tmp_path: Path) -> None:
 
 
 def test_help_shows_examples() -> None:
-    assert (
-        "python -m search_operator simulate --cap" in CliRunner().invoke(cli, ["simulate", "--help"]).output
-    )
+    assert "kubectl ssi simulate --cap" in CliRunner().invoke(cli, ["simulate", "--help"]).output
