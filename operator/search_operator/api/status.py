@@ -229,6 +229,10 @@ class SearchStatus(ApiModel):
     """Gateways that say how they answer."""
     on_policy: int = 0
     """Of these, how many answer by that policy."""
+    refused: int = 0
+    """Of these, how many find it bad and answer by the one before."""
+    refused_because: Text | None = None
+    """What is wrong with it, as most of them say."""
     degraded: bool = False
     """Whether some gateway does without a part."""
     breakers: Annotated[tuple[BreakerStatus, ...], Field(max_length=16), list_map("name")] = ()

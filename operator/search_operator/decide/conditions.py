@@ -167,7 +167,7 @@ def search_ready(observation: Observation, now: Rollout) -> Statement:
     if gateway_ready > 0:
         said = search_status(observation)
         serving = f"{gateway_ready} of {wanted} gateways serve {now.focus.name}"
-        reason = "Degraded" if said.degraded else "Serving"
+        reason = "Degraded" if said.degraded else "PolicyRefused" if said.refused else "Serving"
         return Statement(kind, "True", reason, "; ".join([serving, *remarks(said)]))
     trouble = pod_trouble([pod for pod in observation.pods if pod.component == "gateway"])
     if trouble:
