@@ -1,6 +1,7 @@
 """Which kind of thing a query asks for, and what fits a phone."""
 
 import pytest
+from search_plane.understanding.features import features
 from search_plane.understanding.kinds import kinds_in
 from search_plane.understanding.lexicon import EMPTY, Lexicon
 from search_plane.understanding.synonyms import Synonyms, synonyms_of
@@ -40,12 +41,21 @@ def test_nothing_is_guessed_from_words_that_say_nothing_of_the_kind(lexicon: Lex
     assert understand(text, lexicon, NONE).kinds == ()
 
 
+@pytest.mark.parametrize(
+    ("text", "category"), [("苹果手机", "智能手机"), ("华为手机", "智能手机"), ("大米10斤装", "大米")]
+)
+def test_brands_and_measures_tell_no_kind(lexicon: Lexicon, text: str, category: str) -> None:
+    kinds = dict(understand(text, lexicon, NONE).kinds)
+    assert max(kinds, key=lambda one: kinds[one]) == category
+    assert len(kinds) == 1 or kinds[category] > 0.6
+
+
 def test_a_synonym_tells_the_kind_that_it_names(lexicon: Lexicon) -> None:
     assert understand("洗头膏", lexicon, synonyms_of(["洗头膏 => 洗发水"])).kinds == (("洗发水", 1.0),)
 
 
 def test_an_empty_lexicon_knows_no_kind() -> None:
-    assert kinds_in("蓝牙耳机", (), EMPTY) == ()
+    assert kinds_in("蓝牙耳机", features("蓝牙耳机"), (), EMPTY) == ()
 
 
 @pytest.mark.parametrize("text", ["华为mate60手机壳", "小米14用的充电器", "华为手机充电线", "苹果手机壳"])
