@@ -43,9 +43,10 @@ def prefers(understood: Understood) -> bool:
 def preferred(hits: Sequence[Seen], understood: Understood) -> list[int]:
     """The places of the hits in their new order; those after the first 30 stay where they are.
 
-    The kinds that the query's words tell count half, those that the nearest hits by meaning are of the other half: neither an
-    accidental word nor a mistaken meaning decides alone. A price is compared with those of its own category among the hits: what is cheap for a phone is dear for a cable. A
-    category that few of the hits have is hardly what was asked for, and gains less by its price.
+    The kinds that the query's words tell count half, those of the nearest hits by meaning the other half: neither an
+    accidental word nor a mistaken meaning decides alone. A price is compared with those of its own category among the
+    hits: what is cheap for a phone is dear for a cable. A category that few of the hits have is hardly what was asked
+    for, and gains less by its price.
     """
     first = hits[:POOL]
     kinds = _kinds(first, understood)
