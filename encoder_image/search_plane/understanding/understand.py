@@ -41,6 +41,7 @@ def understand(text: str, lexicon: Lexicon, synonyms: Synonyms) -> Understood:
     groups = synonyms.groups_in(text)
     found = features(text)
     meant = [(one.start, one.end) for one in synonyms.index.found_in(text)]
+    known = known_share(text, found, (*brands.spans, *meant), lexicon)
     return Understood(
         text=text,
         rest=_without(text, brands.spans),
@@ -56,9 +57,9 @@ def understand(text: str, lexicon: Lexicon, synonyms: Synonyms) -> Understood:
         price_min=price.least,
         price_max=price.most,
         other_models=other_models_of(whole),
-        kinds=kinds_in(text, found, groups, lexicon, brands.spans),
+        kinds=kinds_in(text, found, groups, lexicon, brands.spans, known),
         fitting=brands.fitting,
-        known=known_share(text, found, (*brands.spans, *meant), lexicon),
+        known=known,
     )
 
 
