@@ -14,6 +14,8 @@ _EARLIER: Final = 0.6
 _LEAST: Final = 0.12
 # Below this share of the likeliest nothing is known.
 _LIKELY: Final = 0.4
+# How much of a share is left when one pair of characters tells it, and the rest of the query is not known.
+_ALONE: Final = 0.3
 _MOST: Final = 3
 _MOST_FEATURES: Final = 24
 _LONGEST_ENDING: Final = 4
@@ -32,8 +34,8 @@ def kinds_in(
     Told by pairs of characters and words that few categories' titles hold, by synonyms, and by categories whose names
     end as the text does: 手表 is a 智能手表 or a 儿童手表. `found` are the text's features. What reaches into the names of
     `brands` or into a measure tells no kind: 苹果手机 is no fruit, 大米10斤装 no dog food, though that is 20斤装.
-    A kind that one pair of characters alone tells is trusted as far as the text is `known` (0..1): 汪星人的口粮 is no tea,
-    though 口粮茶 is.
+    A kind that one pair of characters alone tells is hardly trusted where less than all of the text is `known` (0..1):
+    汪星人的口粮 is no tea, though 口粮茶 is.
     """
     evidence: list[tuple[float, Mapping[str, float]]] = []
     spans = [*brands, *((one.start, one.end) for one in found if one.name.startswith("#"))]
@@ -61,7 +63,7 @@ def kinds_in(
     total = sum(shares.values())
     if 1 / total < _LIKELY:
         return ()
-    trust = 1.0 if named_alike or len(evidence) > 1 else known
+    trust = 1.0 if named_alike or len(evidence) > 1 or known == 1.0 else _ALONE
     ranked = sorted(shares, key=lambda category: (-shares[category], category))[:_MOST]
     return tuple(
         (category, round(trust * shares[category] / total, 3))
