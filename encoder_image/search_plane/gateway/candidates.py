@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from search_plane.gateway.faults import Unavailable, turned_away
-from search_plane.gateway.fusion import TIER, fuse_in_tiers
+from search_plane.gateway.fusion import TIER, fuse_in_tiers, weighed
 from search_plane.gateway.join import Candidate
 from search_plane.gateway.sides import Asking, Found, Meaning, Patience, Wanted, by_words
 from search_plane.gateway.wholeness import search_depth
@@ -52,7 +52,8 @@ async def _by_both(asking: Asking, wanted: Wanted) -> Found:
                 await asyncio.wait((near,), timeout=max(0.0, patience_ends - loop.time()))
             no_meaning = await _fault_of(near) if near.done() else meaning.late()
             if no_meaning is None:
-                return fused(near.result(), words.result(), wanted.fusion)
+                fusion = weighed(wanted.fusion, wanted.understood.known)
+                return fused(near.result(), words.result(), fusion)
             asking.metrics.failed(no_meaning)
             return _words_alone(words.result(), no_meaning)
         no_meaning = await _fault_of(near)
