@@ -4,7 +4,10 @@ No operator runs: statuses are those that its own status() has written (tests/un
 through the status subresource.
 """
 
+import contextlib
 import json
+import os
+import pty
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -113,6 +116,48 @@ def test_status_is_drawn_again_when_it_changes(server: ApiServer, plugin: Plugin
     finally:
         watching.terminate()
         watching.wait(WITHIN)
+
+
+def test_on_a_terminal_it_is_drawn_in_place_until_ctrl_c(server: ApiServer, plugin: Plugin) -> None:
+    _put(server, "serving")
+    ours, theirs = pty.openpty()
+    command = [str(server.kubectl), "ssi", "status", "products", "-n", "search", "-w"]
+    # A session of its own with that terminal, so that Ctrl-C reaches it as it does a user's.
+    watching = subprocess.Popen(
+        ["setsid", "--ctty", "--wait", *command],
+        env=plugin.environment | {"TERM": "xterm", "COLUMNS": "110", "LINES": "60"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    os.set_blocking(ours, False)
+    drawn = b""
+
+    def shows(text: str) -> bool:
+        nonlocal drawn
+        with contextlib.suppress(BlockingIOError):
+            drawn += os.read(ours, 65536)
+        return text.encode() in drawn
+
+    try:
+        wait_until(lambda: shows("Serving"), what="the first screen", timeout=WITHIN)
+        change = json.dumps({"status": {"phase": "Degraded"}})
+        server.ask(
+            "patch", "ssi", "products", "-n", "search", "--subresource=status", "--type=merge", "-p", change
+        )
+        wait_until(lambda: shows("Degraded"), what="the second screen", timeout=WITHIN)
+        # Drawn over the first one, in colours.
+        assert b"\x1b[1A" in drawn
+        assert b"\x1b[32m" in drawn
+        os.write(ours, b"\x03")
+        assert watching.wait(WITHIN) == 130
+        shows("the last of it")
+        assert b"Traceback" not in drawn
+    finally:
+        watching.kill()
+        watching.wait()
+        os.close(ours)
 
 
 def test_explain_reads_conditions_pods_and_events(server: ApiServer, plugin: Plugin) -> None:

@@ -23,11 +23,13 @@ SPEC: dict[str, Any] = {
     "spec": {
         "rollout": {"promotion": "Manual", "watch": "0s"},
         "cost": {
-            "monthlyCap": "1500",
+            # Dear, so that a minute is seen.
+            "currency": "CNY",
+            "monthlyCap": "100000",
             "prices": {
                 "asOf": "2026-11-01",
-                "encoderNodeHour": "0.35",
-                "milvusNodes": {"count": 1, "nodeHour": "0.68"},
+                "encoderNodeHour": "35",
+                "milvusNodes": {"count": 1, "nodeHour": "68"},
             },
         },
     }
@@ -78,7 +80,7 @@ def test_the_verbs_steer_a_real_operator(bed: Bed, names: list[str], tmp_path: P
     assert steered.named("explain").stdout.startswith(f"{NAMESPACE}/{NAME} is Ready")
     # The ledger is the operator's own.
     told = json.loads(steered.named("cost", "-o", "json").stdout)
-    assert (told["money"]["currency"], told.get("note", "")) == ("USD", "")
+    assert (told["money"]["currency"], told["note"]) == ("CNY", "")
     assert {item["item"] for item in told["thisMonth"]["items"]} >= {"milvus"}
     steered.named("cost")
 
@@ -90,6 +92,7 @@ def test_the_verbs_steer_a_real_operator(bed: Bed, names: list[str], tmp_path: P
     changed = tmp_path / "steered.yaml"
     changed.write_text(yaml.safe_dump(body), encoding="utf-8")
     planned = steered.ssi("plan", "-f", str(changed), "--diff", code=1)
+    assert f"answers now        {first}" in planned.stdout
     assert "a new release is built and takes over" in planned.stdout
     assert "+        m: 32" in planned.stdout
     bed.patch(NAME, {"spec": M32})

@@ -1,7 +1,8 @@
 """Why an index is not Ready and what it waits for, ordered by what to do first: pure.
 
 First what nothing goes on without, then what only a person can remove, then what holds up others (stores before
-encoders before releases before gateways), then what goes by itself, and money last.
+encoders before releases before gateways), then what goes by itself; last, what keeps nobody from an answer: scaling
+and money.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,6 +35,18 @@ _ORDER = (
     "BackedUp",
 )
 _FATAL = frozenset({"InvalidSpec", "DeletionBlocked", NOBODY_LOOKS, "PausedBySpec"})
+# Of scaling: the encoders that are there go on answering.
+_ANSWERS_FLOW = frozenset(
+    {
+        "TwoScalers",
+        "CannotScale",
+        "MetricsMissing",
+        "PausedByKeda",
+        "FailedGetResourceMetric",
+        "FailedGetPodsMetric",
+        "FailedComputeMetricsReplicas",
+    }
+)
 _EVENTS_TOLD = 5
 _EVENTS_COUNT = timedelta(minutes=15)
 # What a condition says of these already, or what is as old as the pod and over.
@@ -98,8 +111,8 @@ def _rank(cause: Cause) -> tuple[int, int, int]:
     """Fatal ones, then those with something to do, each in the order of dependence."""
     kind = cause.subject.split(" ", 1)[0]
     place = _ORDER.index(kind) if kind in _ORDER else len(_ORDER)
-    money = kind == "WithinBudget"
-    return (0 if cause.reason in _FATAL else 1, 2 if money else 0 if cause.do else 1, place)
+    harmless = kind == "WithinBudget" or cause.reason in _ANSWERS_FLOW
+    return (0 if cause.reason in _FATAL else 1, 2 if harmless else 0 if cause.do else 1, place)
 
 
 def _distinct(causes: Sequence[Cause]) -> Iterator[Cause]:
@@ -164,6 +177,9 @@ def _events(index: Object, events: Sequence[Object], others: Sequence[str]) -> I
         )
         if own and event.get("reason") not in _SAID_ELSEWHERE:
             newest[str(event.get("reason"))] = event
+    if newest.keys() & {"FailedGetResourceMetric", "FailedGetPodsMetric"}:
+        # Which only says that again.
+        newest.pop("FailedComputeMetricsReplicas", None)
     for reason, event in list(reversed(newest.items()))[:_EVENTS_TOLD]:
         about = event["involvedObject"]
         says = f"{about.get('kind')} {about.get('name')}: {event.get('message', '')}"

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from search_operator.api.index import SemanticSearchIndex
 from search_operator.cli.months import MonthBill, telling
 from search_operator.cli.parts import Part, cores, milvus_memory, totals
+from search_operator.cli.screen import encoders
 from search_operator.decide.capacity import binary_size
 from search_operator.decide.schedule import rfc3339
 from search_operator.money.tariff import amount
@@ -71,7 +72,7 @@ def guard_says(bill: MonthBill) -> str:
         )
         return f"it only tells (cost.action Alert): at maxReplicas {when}"
     if bill.allowed >= bill.maximum and not bill.given_up:
-        return f"nothing: {bill.maximum} encoders all month stay under the cap"
+        return f"nothing: under the cap also with {encoders(bill.maximum)} all month"
     first = (
         f"gives up {', '.join(bill.given_up)} first when the load asks for {bill.maximum}; "
         if bill.given_up

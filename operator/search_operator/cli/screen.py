@@ -157,6 +157,11 @@ def screens(indexes: Sequence[Object]) -> tuple[Screen, ...]:
     return tuple(screen(index) for index in indexes)
 
 
+def encoders(count: int) -> str:
+    """`1 encoder`, `4 encoders`."""
+    return f"{count} encoder{'' if count == 1 else 's'}"
+
+
 def money_of(cost: Object | None) -> Money | None:
     """status.cost; None when nobody counts."""
     if not cost or cost.get("spent") is None:

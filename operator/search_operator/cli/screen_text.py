@@ -8,7 +8,15 @@ from rich.table import Table
 from rich.text import Text
 
 from search_operator.cli.drawing import bar, columns, grid
-from search_operator.cli.screen import EncoderFleet, Money, Progress, ReleaseLine, Screen, WindowLine
+from search_operator.cli.screen import (
+    EncoderFleet,
+    Money,
+    Progress,
+    ReleaseLine,
+    Screen,
+    WindowLine,
+    encoders,
+)
 from search_operator.cli.times import ago, span, until
 
 _ROLES = {"Active": "green", "Candidate": "cyan", "Failed": "red", "Previous": "", "Retiring": "dim"}
@@ -167,7 +175,7 @@ def _window(window: WindowLine, now: datetime) -> str:
     }.get(window.state, f"opens {until(window.start, now)}, warmed from {window.warm_from}")
     fewer = window.granted is not None and window.granted < window.replicas
     granted = f", {window.granted} granted" if fewer else ""
-    return f"{window.name}  {window.state}  {window.replicas} encoders{granted}  {when}"
+    return f"{window.name}  {window.state}  {encoders(window.replicas)}{granted}  {when}"
 
 
 def money_text(money: Money, now: datetime) -> RenderableType:
@@ -176,7 +184,7 @@ def money_text(money: Money, now: datetime) -> RenderableType:
         f"{money.month}: {money.spent} spent, {money.projected} projected, cap {money.cap} {money.currency}"
     )
     facts = [f"{money.hourly} an hour"] if money.hourly else []
-    facts += [f"the guard allows {money.allowed_max} encoders"] if money.allowed_max is not None else []
+    facts += [f"the guard allows {encoders(money.allowed_max)}"] if money.allowed_max is not None else []
     facts += [f"the cap is reached {until(money.reached_at, now)}"] if money.reached_at else []
     facts += [f"given up: {', '.join(money.deferred)}"] if money.deferred else []
     facts += [f"as of {ago(money.as_of, now)}"] if money.as_of else []

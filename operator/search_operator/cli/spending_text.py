@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from search_operator.cli.drawing import bar, columns
-from search_operator.cli.screen import Money, Screen
+from search_operator.cli.screen import Money, Screen, encoders
 from search_operator.cli.screen_text import money_bar
 from search_operator.cli.spending import MonthSpent, Spending, sums
 from search_operator.cli.times import ago, until
@@ -69,7 +69,7 @@ def _projection(money: Money, now: datetime) -> Iterator[RenderableType]:
         yield line
     facts = [f"{money.hourly} an hour as it runs now"] if money.hourly else []
     facts += [f"{money.at_minimum} with the fewest encoders from now on"] if money.at_minimum else []
-    facts += [f"the guard allows {money.allowed_max} encoders"] if money.allowed_max is not None else []
+    facts += [f"the guard allows {encoders(money.allowed_max)}"] if money.allowed_max is not None else []
     facts += [f"the cap is reached {until(money.reached_at, now)}"] if money.reached_at else []
     facts += [f"given up: {', '.join(money.deferred)}"] if money.deferred else []
     yield Text("; ".join(facts))

@@ -48,7 +48,7 @@ def test_the_guard_gives_the_twelfth_back_after_55_hours_of_the_fewest() -> None
     month_begins = datetime(2026, 11, 30, 16, tzinfo=UTC)
     assert (december.raised_at - month_begins).total_seconds() == 55 * 3600
     assert "allows 11 of 12 encoders at first, 12 from 2026-12-02T23:00:00Z" in guard_says(december)
-    assert guard_says(_months()["2026-11"]) == "nothing: 12 encoders all month stay under the cap"
+    assert guard_says(_months()["2026-11"]) == "nothing: under the cap also with 12 encoders all month"
 
 
 def test_a_tight_cap_gives_up_rebuilds_and_rerankers_first() -> None:

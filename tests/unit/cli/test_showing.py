@@ -155,6 +155,17 @@ def test_explain_reads_pods_and_recent_events_of_this_index_only(api: RecordedAp
     assert index["metadata"]["name"] in text
 
 
+def test_an_hpa_without_metrics_is_told_after_what_keeps_from_answers(api: RecordedApi, ssi: Ssi) -> None:
+    api.add(recorded("building"))
+    api.events = [
+        _event("products-encoder-5f", "FailedGetResourceMetric", "no metrics returned"),
+        _event("products-encoder-5f", "FailedComputeMetricsReplicas", "1 invalid: no metrics returned"),
+    ]
+    told = json.loads(ssi("explain", "products", "-o", "json").stdout)
+    assert [cause["reason"] for cause in told["causes"]][-1] == "FailedGetResourceMetric"
+    assert "FailedComputeMetricsReplicas" not in json.dumps(told)
+
+
 def test_what_may_not_be_looked_at_is_said(api: RecordedApi, ssi: Ssi) -> None:
     api.add(recorded("building"))
     api.refuse = {"/api/v1/namespaces/search/pods": 403, "/api/v1/namespaces/search/events": 403}
