@@ -62,7 +62,6 @@ ALL_CONDITIONS = {
     "SearchReady",
     "Autoscaling",
     "Promotable",
-    "Autoscaling",
     "WithinBudget",
     "BackedUp",
     "Paused",
