@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from search_operator.decide.release import Release
+from search_operator.decide.release import Release, told_condition
 from search_operator.decide.scaling import Choice, choice_of, in_the_way, live_autoscaler
 from search_operator.decide.statement import Statement
 from search_operator.observe.observation import Object, Observation
@@ -25,6 +25,7 @@ from search_operator.render.scaler import (
 KIND = "Autoscaling"
 # A new pod's metrics are there after a minute, and a replaced metrics API is back by then.
 MISSING_AFTER = timedelta(seconds=90)
+_NO_MATTER_OF_TIME = ("AmbiguousSelector", "ScalingDisabled")
 _PAUSED = ("autoscaling.keda.sh/paused", "autoscaling.keda.sh/paused-replicas")
 
 
@@ -76,9 +77,24 @@ def _under_way(observation: Observation, release: Release, name: str, choice: Ch
     ):
         by = "KEDA" if kind == SCALED_OBJECT else "the HPA's controller"
         return Statement(KIND, "Unknown", "Starting", f"{by} has not looked at {kind} {name} yet")
-    if not release.encoders_ready and not _no_pods(observation, name):
+    return _first_metric_awaited(observation, release, name)
+
+
+def _first_metric_awaited(observation: Observation, release: Release, name: str) -> Statement | None:
+    """No metric where none can be: without an encoder, or so soon after the start that none was ever there."""
+    active = _conditions(live_autoscaler(observation.children, name)).get("ScalingActive", {})
+    if (
+        active.get("status") != "False"
+        or active.get("reason") in _NO_MATTER_OF_TIME
+        or _no_pods(observation, name)
+    ):
+        return None
+    if not release.encoders_ready:
         return Statement(KIND, "Unknown", "Starting", "no encoder is ready yet, so nothing is measured")
-    return None
+    told = told_condition(observation.index, KIND) or {}
+    if _lasting(active, observation.now) or told.get("status") in ("True", "False"):
+        return None
+    return Statement(KIND, "Unknown", "Starting", "the encoders' first metric is awaited")
 
 
 def _not_scaling(observation: Observation, name: str, choice: Choice) -> Statement | None:
@@ -157,7 +173,8 @@ def _said(observation: Observation, name: str, choice: Choice) -> list[str]:
     found = [f"{_by_what(observation, choice)}, {_bounds(observation, name)}"]
     limited = _conditions(live_autoscaler(observation.children, name)).get("ScalingLimited", {})
     capped = observation.allowed_encoders < scaling.max_replicas
-    if (limited.get("status"), limited.get("reason")) == ("True", "TooManyReplicas"):
+    wants_more = (limited.get("status"), limited.get("reason")) == ("True", "TooManyReplicas")
+    if wants_more and _lasting(limited, observation.now) and not _of_fixed_size(observation, name):
         raised = "cost.monthlyCap" if capped else "maxReplicas"
         found.append(f"the load asks for more than the maximum; raise {raised} for more")
     if capped:
@@ -183,13 +200,22 @@ def _by_what(observation: Observation, choice: Choice) -> str:
             return f"KEDA aims at {target}, asking {source}"
 
 
-def _bounds(observation: Observation, name: str) -> str:
+def _of_fixed_size(observation: Observation, name: str) -> bool:
+    low, high = _limits(observation, name)
+    return low == high
+
+
+def _limits(observation: Observation, name: str) -> tuple[int | None, int | None]:
+    """Fewest and most encoders, as the live scaler has them."""
     scaled, live = observation.child(SCALED_OBJECT, name), observation.child(HPA, name)
     if scaled is not None:
-        low, high = scaled["spec"].get("minReplicaCount"), scaled["spec"].get("maxReplicaCount")
-    else:
-        spec = (live or observation.child(HPA, keda_autoscaler(name)) or {}).get("spec", {})
-        low, high = spec.get("minReplicas"), spec.get("maxReplicas")
+        return scaled["spec"].get("minReplicaCount"), scaled["spec"].get("maxReplicaCount")
+    spec = (live or observation.child(HPA, keda_autoscaler(name)) or {}).get("spec", {})
+    return spec.get("minReplicas"), spec.get("maxReplicas")
+
+
+def _bounds(observation: Observation, name: str) -> str:
+    low, high = _limits(observation, name)
     if low != high:
         return f"with {low} to {high} encoders"
     return f"with {low} encoder{'' if low == 1 else 's'}, no fewer and no more"

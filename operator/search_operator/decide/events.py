@@ -58,6 +58,9 @@ def events(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Event]:
         news = (told.get("status"), told.get("reason")) != (condition["status"], condition["reason"])
         if kind not in TOLD or not news or (not told and condition["reason"] in UNDER_WAY):
             continue
+        # Between two looks of its controller an autoscaler is often not known; what it was stays told.
+        if kind == "Autoscaling" and condition["status"] == "Unknown" and condition["reason"] != "Changing":
+            continue
         trouble = condition["reason"] in (COLLECTION_GONE, DEGRADED) or _worse_scaler(told, condition)
         warning = trouble or (condition["status"] == "False" and condition["reason"] not in UNDER_WAY)
         message = f"{kind} is {condition['status']}: {condition['message']}"

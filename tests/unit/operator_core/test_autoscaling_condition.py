@@ -93,6 +93,9 @@ def test_at_the_maximum_and_under_the_cap_it_scales_and_says_what_holds_it() -> 
     assert "raise cost.monthlyCap for more; the cap allows 5 of 6 encoders" in told["message"]
     tell(world, ACTIVE, {"type": "ScalingLimited", "status": "True", "reason": "TooFewReplicas"})
     assert "maximum" not in said(world.observe())["message"]
+    fixed = looked_at(minReplicas=2, maxReplicas=2)
+    tell(fixed, ACTIVE, {"type": "ScalingLimited", "status": "True", "reason": "TooManyReplicas"})
+    assert said(fixed.observe())["message"].endswith("with 2 encoders, no fewer and no more")
 
 
 MISSING = {
@@ -137,11 +140,35 @@ def test_what_the_hpa_says_is_passed_on_with_a_remedy(told_of: list[Object], rea
 def test_a_metric_that_a_new_pod_does_not_have_yet_is_no_trouble() -> None:
     world = looked_at()
     tell(world, MISSING, ago=timedelta(seconds=60))
-    assert said(world.observe())["status"] == "True"
+    first = said(world.observe())
+    assert (first["status"], first["reason"]) == ("Unknown", "Starting")
     tell(world, MISSING, ago=timedelta(seconds=90))
     assert said(world.observe())["reason"] == "MetricsMissing"
     world.ready_pods("encoder", 0)
     assert said(world.observe())["reason"] == "Starting"
+
+
+def test_a_metric_that_is_away_for_a_moment_changes_nothing_that_was_told() -> None:
+    world = looked_at()
+    world.reconcile()
+    before = said(world.observe())
+    assert before["status"] == "True"
+    tell(world, MISSING, ago=timedelta(seconds=60))
+    assert said(world.observe()) == before
+    tell(world, MISSING, ago=timedelta(seconds=90))
+    world.reconcile()
+    assert condition(world.body["status"], "Autoscaling")["reason"] == "MetricsMissing"
+
+
+def test_only_what_is_decided_is_an_event() -> None:
+    world = looked_at()
+    world.reconcile()
+    known = world.body["status"]
+    tell(world)
+    world.reconcile()
+    unknown = world.body["status"]
+    assert condition(unknown, "Autoscaling")["status"] == "Unknown"
+    assert events(known, unknown) == []
 
 
 @pytest.mark.parametrize(
