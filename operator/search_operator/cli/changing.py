@@ -64,7 +64,9 @@ Examples:
 """
 
 
-@click.command(name="promote", help=_PROMOTE_HELP)
+@click.command(
+    name="promote", help=_PROMOTE_HELP, short_help="Let the candidate take over that waits for it."
+)
 @index_name
 @click.option("--release", help="The candidate's name, to approve it before it has passed its gates.")
 @dry_run
@@ -82,7 +84,7 @@ def promote_command(
     _change(Live.open(kubeconfig, context, namespace), name, lambda i: promotion(i, release), dry_run=dry_run)
 
 
-@click.command(name="rollback", help=_ROLLBACK_HELP)
+@click.command(name="rollback", help=_ROLLBACK_HELP, short_help="Answer from the retained release again.")
 @index_name
 @click.option("--to", metavar="RELEASE", help="The retained release; by default the only one.")
 @click.option("--clear", is_flag=True, help="Remove rollout.rollbackTo and go forward.")
@@ -105,7 +107,7 @@ def rollback_command(
     _change(live, name, rollback_cleared if clear else lambda i: rollback(i, to), dry_run=dry_run)
 
 
-@click.command(name="refresh", help=_REFRESH_HELP)
+@click.command(name="refresh", help=_REFRESH_HELP, short_help="Ask for one refresh now.")
 @index_name
 @click.option("--full", is_flag=True, help="Build a whole new release.")
 @dry_run
@@ -125,7 +127,7 @@ def refresh_command(
     _change(live, name, lambda i: refresh(i, now, full=full), dry_run=dry_run)
 
 
-@click.command(name="pause", help=_PAUSE_HELP)
+@click.command(name="pause", help=_PAUSE_HELP, short_help="Hold back every change.")
 @index_name
 @dry_run
 @connected
@@ -137,7 +139,7 @@ def pause_command(
     _change(Live.open(kubeconfig, context, namespace), name, lambda i: pause(i, paused=True), dry_run=dry_run)
 
 
-@click.command(name="resume", help=_RESUME_HELP)
+@click.command(name="resume", help=_RESUME_HELP, short_help="Go on after a pause.")
 @index_name
 @dry_run
 @connected

@@ -28,7 +28,7 @@ Examples:
 """
 
 
-@click.command(name="cost", help=_HELP)
+@click.command(name="cost", help=_HELP, short_help="What it has cost, and what the month comes to.")
 @index_name
 @click.option("-A", "--all-namespaces", is_flag=True, help="Those of all namespaces; without NAME.")
 @click.option(

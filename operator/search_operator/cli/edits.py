@@ -208,7 +208,7 @@ def _warnings(index: Object, changed: Sequence[Assignment], *, pausing: bool = F
     # An annotation that Git does not name is left alone.
     if any(each.path[0] == "spec" for each in changed) and (tool := git_tool(index)):
         found.append(
-            f"{tool} manages this index; its self-heal puts back what Git says, so commit the lines below"
+            f"{tool} manages this index; its self-heal puts back what Git says, so commit the printed lines"
         )
     if changed and not pausing and _at(index, _PAUSED):
         found.append("spec.paused is true: none of this happens before `resume`")

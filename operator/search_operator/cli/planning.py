@@ -65,7 +65,7 @@ class Planned:
     unasked: str = ""
 
 
-@click.command(name="plan", help=_HELP)
+@click.command(name="plan", help=_HELP, short_help="What a change would do, before it is applied.")
 @click.option(
     "-f", "--filename", "new_file", type=click.File(encoding="utf-8"), required=True, help="YAML; - is stdin."
 )

@@ -51,7 +51,7 @@ Examples:
 """
 
 
-@click.command(name="status", help=_STATUS_HELP)
+@click.command(name="status", help=_STATUS_HELP, short_help="One screen of an index, or one line for each.")
 @index_name
 @click.option("-A", "--all-namespaces", is_flag=True, help="Those of all namespaces; without NAME.")
 @click.option("-w", "--watch", is_flag=True, help="Draw it again whenever it changes, until Ctrl-C.")
@@ -122,7 +122,7 @@ def _watch(
             redrawn.refresh()
 
 
-@click.command(name="explain", help=_EXPLAIN_HELP)
+@click.command(name="explain", help=_EXPLAIN_HELP, short_help="Why it is not Ready, and what to do first.")
 @index_name
 @output
 @connected

@@ -59,7 +59,7 @@ _USE_CASE: dict[str, Any] = {
 }
 
 
-@click.command(name="simulate", help=_HELP)
+@click.command(name="simulate", help=_HELP, short_help="A year of traffic, scaling and spend.")
 @click.option(
     "-f",
     "--filename",

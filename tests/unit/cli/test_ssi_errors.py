@@ -33,6 +33,12 @@ def test_every_verb_has_help_with_an_example(verb: str) -> None:
     assert re.search(rf"^ +kubectl ssi {verb}\b", examples, re.MULTILINE)
 
 
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_a_transcript(verb: str) -> None:
+    page = (REPOSITORY / "docs" / "kubectl-ssi.md").read_text(encoding="utf-8")
+    assert re.search(rf"^\$ kubectl ssi {verb}\b.*\n.+", page, re.MULTILINE)
+
+
 @pytest.mark.parametrize("verb", ASKING)
 def test_every_verb_that_asks_a_cluster_takes_kubectls_options(verb: str) -> None:
     options = {name for option in cli.commands[verb].params for name in option.opts}
