@@ -99,6 +99,7 @@ class _operator:
             "OPERATOR_NAMESPACE": SYSTEM,
             "PROBE_PORT": "0",
             "METRICS_PORT": "0",
+            "METRICS_API_PORT": "0",
             "LOG_LEVEL": "WARNING",
         }
 

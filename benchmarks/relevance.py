@@ -91,8 +91,11 @@ def document(first: Evaluated, second: Evaluated | None) -> str:
         f"### {first.name}, all queries: success@10\n\n{success_markdown(first)}",
     ]
     if second is not None:
-        parts.append(f"### {second.name}, all queries\n\n{markdown(second)}")
-    parts.append(f"### The {WORST} worst queries ({first.name})\n\n{worst_markdown(first, WORST)}")
+        parts.insert(1, f"### {second.name}, queries held out\n\n{markdown(second, 'held-out')}")
+        parts.insert(3, f"### {second.name}, queries tuned on\n\n{markdown(second, 'tuning')}")
+    parts.append(
+        f"### The {WORST} worst queries of those tuned on ({first.name})\n\n{worst_markdown(first, WORST)}"
+    )
     return "\n\n".join(parts)
 
 
@@ -103,7 +106,7 @@ def document(first: Evaluated, second: Evaluated | None) -> str:
 @click.option("--second-seed", default=11, show_default=True, help="Of the second.")
 @click.option("--without-synonyms", is_flag=True, help="As if the resource declared no synonyms.")
 @click.option("--semantic-weight", type=float, help="In the fusion, instead of the policy's.")
-@click.option("--only", type=click.Choice(PARTS), help="One half of the queries, as while tuning.")
+@click.option("--only", type=click.Choice(PARTS), help="One part of the queries, as while tuning.")
 @click.option("--reranker", metavar="URL", help="A re-ranking server; without one nothing is re-ranked.")
 @click.option(
     "--results", type=click.Path(file_okay=False, path_type=Path), default=RESULTS, show_default=False

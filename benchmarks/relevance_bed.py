@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -125,24 +126,33 @@ def _knows(gateway: GatewayProcess, policy: SearchPolicy) -> bool:
 def answers(
     gateway: GatewayProcess, way: Way, queries: Sequence[str], k: int = DEPTH
 ) -> dict[str, list[Shown]]:
-    """What comes for each query that way, best first.
+    """What comes for each query that way, best first. Raises TestbedError as `hits_of` does."""
+    found = hits_of(gateway, way, queries, k)
+    return {query: [Shown(hit["id"], hit["title"] or "") for hit in hits] for query, hits in found.items()}
+
+
+def hits_of(
+    gateway: GatewayProcess, way: Way, queries: Sequence[str], k: int = DEPTH
+) -> dict[str, list[dict[str, Any]]]:
+    """The hits for each query that way, best first, as the gateway tells them.
 
     Raises TestbedError for a query that is refused, or still answered only in part after some tries: its figures
     would be another way's.
     """
     with httpx.Client(base_url=gateway.url, timeout=60) as client, ThreadPoolExecutor(_AT_ONCE) as pool:
-        found = pool.map(partial(_answer, client, way, k), queries)
+        found = pool.map(partial(_hits, client, way, k), queries)
         return dict(zip(queries, found, strict=True))
 
 
-def _answer(client: httpx.Client, way: Way, k: int, query: str) -> list[Shown]:
+def _hits(client: httpx.Client, way: Way, k: int, query: str) -> list[dict[str, Any]]:
     until = time.monotonic() + _PATIENCE_SECONDS
     last = ""
     for attempt in range(_TRIES):
         reply = client.get("/search", params={"q": query, "k": str(k), **way.parameters})
         body = reply.json()
         if reply.status_code == 200 and not body["degraded"]:
-            return [Shown(hit["id"], hit["title"] or "") for hit in body["hits"]]
+            hits: list[dict[str, Any]] = body["hits"]
+            return hits
         last = f"{reply.status_code}, {body.get('degraded') or body}"
         if reply.status_code == 400 or time.monotonic() > until:
             break

@@ -112,7 +112,7 @@ def of_class(results: Iterable[Scored], query_class: str) -> list[Scored]:
 
 
 def of_part(results: Iterable[Scored], part: Part) -> list[Scored]:
-    """Those of one half."""
+    """Those of one part."""
     return [result for result in results if result.query.part == part]
 
 

@@ -31,7 +31,7 @@ class Evaluated:
     left_out: int
 
     def part(self, part: Part) -> Evaluated:
-        """The same over one half of the queries."""
+        """The same over the queries of one part."""
         results = {way: of_part(found, part) for way, found in self.results.items()}
         return Evaluated(f"{self.name}, {part}", results, self.shown, self.left_out)
 
@@ -80,8 +80,11 @@ def tables(evaluated: Evaluated) -> list[Table]:
 
 
 def worst(evaluated: Evaluated, count: int) -> list[list[str]]:
-    """The queries that fused answers worst: text, class, half, nDCG@10 of every way, and the first title shown."""
-    ranked = sorted(evaluated.results[FUSED.name], key=lambda result: result.figures.ndcg)
+    """The queries that fused answers worst: text, class, nDCG@10 of every way, and the first title shown.
+
+    Of those that may be tuned on alone: whoever looks at one that is held out can't be measured by it any more.
+    """
+    ranked = sorted(of_part(evaluated.results[FUSED.name], "tuning"), key=lambda result: result.figures.ndcg)
     of_way = {
         way: {result.query.text: result.figures.ndcg for result in results}
         for way, results in evaluated.results.items()
@@ -92,14 +95,14 @@ def worst(evaluated: Evaluated, count: int) -> list[list[str]]:
         first = evaluated.shown[FUSED.name][text][:1]
         values = [f"{of_way[way][text]:.2f}" for way in evaluated.results]
         title = first[0].title if first else "-"
-        lines.append([text, result.query.query_class, result.query.part, *values, title])
+        lines.append([text, result.query.query_class, *values, title])
     return lines
 
 
 def worst_table(evaluated: Evaluated, count: int) -> Table:
     """`worst` for a terminal."""
     table = Table(title=f"worst queries: {evaluated.name}")
-    for heading in ("query", "class", "half", *evaluated.results, "first hit"):
+    for heading in ("query", "class", *evaluated.results, "first hit"):
         table.add_column(heading)
     for line in worst(evaluated, count):
         table.add_row(*line)
@@ -123,7 +126,7 @@ def rows(evaluated: Evaluated) -> list[Row]:
 
 
 def as_json(evaluated: Evaluated) -> dict[str, JsonValue]:
-    """All figures: per way and class the means, per class the gain, per query and way the nDCG@10."""
+    """All figures: per way and class the means, per class the gain, per query to tune on and way the nDCG@10."""
     means: dict[str, JsonValue] = {
         way: {name: _rounded(asdict(mean(found))) for name, found in by_class(results).items()}
         for way, results in evaluated.results.items()
@@ -134,6 +137,8 @@ def as_json(evaluated: Evaluated) -> dict[str, JsonValue]:
     }
     queries: dict[str, JsonValue] = {}
     for at, result in enumerate(evaluated.results[FUSED.name]):
+        if result.query.part != "tuning":
+            continue
         values: dict[str, JsonValue] = {
             way: round(results[at].figures.ndcg, 3) for way, results in evaluated.results.items()
         }
@@ -169,7 +174,7 @@ def success_markdown(evaluated: Evaluated) -> str:
 def worst_markdown(evaluated: Evaluated, count: int) -> str:
     """`worst` for a document."""
     ways = list(evaluated.results)
-    lines = [_line(["query", "class", "half", *ways, "first hit"]), _rule(len(ways) + 4)]
+    lines = [_line(["query", "class", *ways, "first hit"]), _rule(len(ways) + 3)]
     lines += [_line([cell.replace("|", "/") for cell in line]) for line in worst(evaluated, count)]
     return "\n".join(lines)
 

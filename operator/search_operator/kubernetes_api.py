@@ -46,7 +46,8 @@ CHILD_KINDS = (
     Kind("networking.k8s.io/v1", "Ingress", "ingresses"),
 )
 HTTP_ROUTE = Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes")
-OPTIONAL_KINDS = (HTTP_ROUTE,)
+SCALED_OBJECT = Kind("keda.sh/v1alpha1", "ScaledObject", "scaledobjects")
+OPTIONAL_KINDS = (HTTP_ROUTE, SCALED_OBJECT)
 """Children of kinds that not every cluster serves: listed where they can be, looked at where they are asked for, never
 watched, for a watch of what is not served fails for ever."""
 POD = Kind("v1", "Pod", "pods")
@@ -54,6 +55,8 @@ NODE = Kind("v1", "Node", "nodes")
 SECRET = Kind("v1", "Secret", "secrets")
 EVENT = Kind("v1", "Event", "events")
 LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
+API_SERVICE = Kind("apiregistration.k8s.io/v1", "APIService", "apiservices")
+CLUSTER_ROLE = Kind("rbac.authorization.k8s.io/v1", "ClusterRole", "clusterroles")
 _BY_NAME = {kind.kind: kind for kind in (INDEX, *CHILD_KINDS, *OPTIONAL_KINDS, POD, SECRET, EVENT, LEASE)}
 
 
@@ -72,11 +75,15 @@ class KubernetesApi:
 
     async def serves(self, kind: Kind) -> bool:
         """Whether the API server knows the kind in that version."""
+        return kind.plural in await self.resources(kind.api_version)
+
+    async def resources(self, api_version: str) -> frozenset[str]:
+        """Names of the resources of a group/version, subresources (`pods/metric`) included; none where it is unknown."""
         try:
-            known = await self._request("get", f"/apis/{kind.api_version}")
+            known = await self._request("get", f"/apis/{api_version}")
         except NotFoundError:
-            return False
-        return any(resource["name"] == kind.plural for resource in known.get("resources") or ())
+            return frozenset()
+        return frozenset(resource["name"] for resource in known.get("resources") or ())
 
     async def list(
         self, kind: Kind, *, label_selector: str = "", field_selector: str = "", namespace: str = ""

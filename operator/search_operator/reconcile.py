@@ -16,6 +16,7 @@ from search_operator.decide.plan import Installation, plan
 from search_operator.decide.prewarm import prewarm
 from search_operator.decide.refreshing import SETTLES_FOR
 from search_operator.decide.rollout import Rollout, rollout
+from search_operator.decide.scaling import scaler_awaited
 from search_operator.decide.searching import policy_awaited
 from search_operator.decide.spending import accounted
 from search_operator.decide.status import status, unreadable_status
@@ -108,7 +109,8 @@ class Reconciler:
         now = rollout(observation)
         if now.announced or now.retiring:
             return WHILE_SWITCHING_SECONDS
-        if running or now.candidate or now.active is None or policy_awaited(observation):
+        waits = policy_awaited(observation) or scaler_awaited(observation)
+        if running or now.candidate or now.active is None or waits:
             return WHILE_WORKING_SECONDS
         return min(self.resync_seconds, until_next(observation, now))
 

@@ -1,4 +1,4 @@
-"""The judged queries of `queries/*.toml`, and the grades that their rules give a catalogue's products."""
+"""The judged queries of `queries/*.toml` and `held_out.toml`, and the grades that their rules give products."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from hashlib import sha256
 from importlib import resources
 from typing import Any, Literal
 
@@ -16,16 +15,17 @@ from sample_catalogue.product import Product
 QUERY_CLASSES = (
     "synonyms", "brand", "gifts", "slang", "typos", "negation", "price", "plain", "units", "accessories",
 )  # fmt: skip
-"""One file of queries each."""
+"""One file of queries to tune on each, and a list in the file of those held out."""
 
 Part = Literal["tuning", "held-out"]
+Entry = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class JudgedQuery:
     """A query and its judge: `exact` products get grade 2, others of `related` grade 1, the rest 0.
 
-    Relevance may be tuned on the queries whose `part` is tuning; those held out only measure it.
+    Relevance may be tuned on the queries whose `part` is tuning; those held out only measure it, by their totals.
     """
 
     text: str
@@ -44,7 +44,22 @@ class JudgedQuery:
 @cache
 def judged_queries() -> tuple[JudgedQuery, ...]:
     """All queries, class by class. Raises RuleError naming the file and the query."""
-    queries = [query for query_class in QUERY_CLASSES for query in _read(query_class)]
+    held_out = _read("held_out.toml")
+    if unknown := held_out.keys() - set(QUERY_CLASSES):
+        raise RuleError(f"held_out.toml: {', '.join(sorted(unknown))}: no such class of queries")
+    queries = [
+        query
+        for query_class in QUERY_CLASSES
+        for query in (
+            *_queries(
+                f"{query_class}.toml",
+                query_class,
+                "tuning",
+                _read("queries", f"{query_class}.toml")["queries"],
+            ),
+            *_queries("held_out.toml", query_class, "held-out", held_out.get(query_class, [])),
+        )
+    ]
     texts = [query.text for query in queries]
     if twice := {text for text in texts if texts.count(text) > 1}:
         raise RuleError(f"queries that are there twice: {', '.join(sorted(twice))}")
@@ -68,22 +83,19 @@ def judgements(
     return [{"query": text, "relevant": grades} for text, grades in relevant.items() if grades]
 
 
-def _read(query_class: str) -> list[JudgedQuery]:
-    name = f"{query_class}.toml"
-    text = resources.files("sample_catalogue.judging").joinpath("queries", name).read_text("utf-8")
-    entries: list[dict[str, Any]] = tomllib.loads(text)["queries"]
-    # Half of each class by the texts' hashes: nobody chose which.
-    drawn = sorted(sha256(str(entry.get("text")).encode()).digest() for entry in entries)
-    middle = drawn[len(drawn) // 2]
-    return [_query(name, query_class, middle, entry) for entry in entries]
+def _read(*path: str) -> dict[str, list[Entry]]:
+    return tomllib.loads(resources.files("sample_catalogue.judging").joinpath(*path).read_text("utf-8"))
 
 
-def _query(file: str, query_class: str, middle: bytes, entry: dict[str, Any]) -> JudgedQuery:
+def _queries(file: str, query_class: str, part: Part, entries: Iterable[Entry]) -> list[JudgedQuery]:
+    return [_query(file, query_class, part, entry) for entry in entries]
+
+
+def _query(file: str, query_class: str, part: Part, entry: Entry) -> JudgedQuery:
     try:
         if unknown := entry.keys() - {"text", "exact", "related"}:
             raise RuleError(f"{', '.join(sorted(unknown))}: no such key; there are text, exact and related")
         related = rule_of(entry["related"]) if "related" in entry else ()
-        part: Part = "tuning" if sha256(entry["text"].encode()).digest() < middle else "held-out"
         return JudgedQuery(entry["text"], query_class, part, rule_of(entry["exact"]), related)
     except (KeyError, RuleError) as error:
         raise RuleError(f"{file}: {entry.get('text', 'a query without a text')}: {error}") from error

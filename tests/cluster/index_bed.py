@@ -60,6 +60,7 @@ ALL_CONDITIONS = {
     "VectorStoreReady",
     "CatalogueReady",
     "SearchReady",
+    "Autoscaling",
     "Promotable",
     "WithinBudget",
     "BackedUp",

@@ -190,6 +190,21 @@ AUTOSCALING = (
     _wrong("min-0", f"{SCALING}.minReplicas", 0, "greater than or equal to 1"),
     _wrong("min-in-full-width", f"{SCALING}.minReplicas", "４", "must be of type integer"),
     _wrong("scaler-vpa", f"{SCALING}.mode", "vpa", '"auto", "hpa", "keda"'),
+    _wrong("target-inflight-tokens-0", f"{SCALING}.targetInflightTokens", 0, "greater than or equal to 1"),
+    _wrong(
+        "target-inflight-tokens-in-words",
+        f"{SCALING}.targetInflightTokens",
+        "1500",
+        "must be of type integer",
+    ),
+    _wrong("scale-up-no-pods", f"{SCALING}.scaleUp.pods", 0, "greater than or equal to 1"),
+    _wrong("scale-down-pods-too-many", f"{SCALING}.scaleDown.pods", 1001, "less than or equal to 1000"),
+    Invalid(
+        "prometheus-for-an-hpa",
+        at(SCALING, {"mode": "hpa", "prometheusAddress": "http://prometheus.monitoring.svc:9090"}),
+        f"{SCALING}.prometheusAddress",
+        "which mode hpa never takes; write mode: keda",
+    ),
 )
 VECTOR_STORE = (
     _wrong("milvus-without-port", f"{MILVUS}.endpoint", "milvus.stores.svc", "host:port"),
@@ -396,8 +411,6 @@ POLICY = (
 UNSERVED = (
     _wrong("backup", "spec.backup", {"destination": "s3://backups/products"}, NOT_SERVED),
     _wrong("backup-not-s3", "spec.backup", {"destination": "/var/backups"}, "s3://bucket/prefix"),
-    _wrong("keda", f"{SCALING}.mode", "keda", NOT_SERVED),
-    _wrong("target-inflight-tokens", f"{SCALING}.targetInflightTokens", 1500, NOT_SERVED),
     _wrong("milvus-by-reference", f"{MILVUS}.clusterRef", {"name": "products"}, NOT_SERVED),
     _wrong("milvus-managed", f"{MILVUS}.managed", {}, NOT_SERVED),
     _wrong("elasticsearch-by-reference", f"{ELASTIC}.clusterRef", {"name": "products"}, NOT_SERVED),

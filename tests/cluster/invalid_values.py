@@ -35,7 +35,11 @@ RATIOS = (
     "spec.search.reranker.cohortShare",
     "spec.search.experiment.semanticShare",
 )
+_SCALING = "spec.encoder.autoscaling"
+PERIODS = (f"{_SCALING}.scaleUp.period", f"{_SCALING}.scaleDown.period")
+SCALING_TIMES = (*PERIODS, f"{_SCALING}.scaleDown.stabilizationWindow")
 DURATIONS = (
+    *SCALING_TIMES,
     f"{_GATES}.maxP95",
     "spec.rollout.retain",
     "spec.rollout.watch",
@@ -71,6 +75,7 @@ OBJECT_NAMES = (
     "spec.search.reranker.weights.persistentVolumeClaim.claimName",
     f"{_ENTRY}.ingress.tlsSecretName",
 )
+PROMETHEUS = (f"{_SCALING}.prometheusAddress",)
 DOCUMENT_FIELDS = tuple(
     f"{_ELASTIC}.fields.{name}"
     for name in ("id", "title", "brand", "category", "price", "stock", "updatedAt")
@@ -137,6 +142,14 @@ INVALID_VALUES: tuple[Invalid, ...] = (
     ),
     *_rows("judged-name", [f"{_GATES}.judgedQueries.configMapRef.name"], "a/b", "in this namespace"),
     *_rows("duration", DURATIONS, "1 day", "duration"),
+    *_rows("finer-than-seconds", SCALING_TIMES, "1500ms", "whole seconds"),
+    *_rows("too-short", PERIODS, "0s", "1s or longer"),
+    *_rows("too-long", PERIODS, "31m", "30m or shorter"),
+    *_rows("too-long", SCALING_TIMES[2:], "61m", "1h or shorter"),
+    *_rows("without-scheme", PROMETHEUS, "prometheus:9090", "http or https URL"),
+    *_rows("wide", PROMETHEUS, "http://prometheus：9090", "half width"),
+    *_rows("with-credentials", PROMETHEUS, "http://a:b@prometheus:9090", "must not hold credentials"),
+    *_rows("metadata-address", PROMETHEUS, "http://169.254.169.254", "link-local or metadata"),
     *_rows("amount", AMOUNTS, "5k", "decimal number"),
     *_rows("wide-amount", AMOUNTS, "５", "half width"),
     *_rows("image", IMAGES, "re ranker:1", "image reference"),

@@ -87,6 +87,8 @@ def test_at_rest_the_operator_writes_nothing(bed: Bed, served: str) -> None:
         pytest.skip("only a cluster of ours has an audit log")
     # Work that ended just before may still have a status to tell; the silence is measured after it.
     bed.follow(served, lambda i: condition(i, "Reconciling").get("reason") == "Steady", "to be steady", 60)
+    scales = "the HPA's controller to have found its metric"
+    bed.follow(served, lambda i: condition(i, "Autoscaling").get("status") == "True", scales, 180)
     assert bed.operator_writes(0), f"the audit log shows no write of {OPERATOR_USER} at all"
     began = time.time()
     time.sleep(SILENT_SECONDS)
@@ -208,6 +210,21 @@ def test_the_encoders_number_is_the_autoscalers(bed: Bed, served: str) -> None:
     if bed.cluster.audit_log is not None:
         writes = [w for w in bed.operator_writes(before) if "deployments" in w]
         assert writes == []
+
+
+def test_what_scales_is_told_by_the_hpas_own_word(bed: Bed, served: str) -> None:
+    index = bed.follow(
+        served,
+        lambda i: condition(i, "Autoscaling").get("status") == "True",
+        "the HPA's controller to look",
+        180,
+    )
+    hpa = json.loads(bed.k("get", "hpa", bed.encoder_name(served), "-o", "json"))
+    by_tokens = hpa["spec"]["metrics"][0]["type"] == "Pods"
+    told = condition(index, "Autoscaling")
+    assert told["reason"] == ("InflightTokens" if by_tokens else "CPU")
+    assert "with 1 encoder, no fewer and no more" in told["message"]
+    assert index["status"]["encoder"]["scaler"].startswith("HPA (Pods" if by_tokens else "HPA (cpu")
 
 
 MAY = [

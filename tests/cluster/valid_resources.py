@@ -46,6 +46,17 @@ ACCEPTED: dict[str, Json] = {
     "min-equal-to-max": at("spec.encoder.autoscaling", {"minReplicas": 12, "maxReplicas": 12, "mode": "hpa"})
     | at("spec.cost", None),
     "two-to-eight": at("spec.encoder.autoscaling", {"minReplicas": 2, "maxReplicas": 8}),
+    "scaled-by-keda": at(
+        "spec.encoder.autoscaling",
+        {
+            "mode": "keda",
+            "targetInflightTokens": 900,
+            "prometheusAddress": "http://prometheus.monitoring.svc:9090",
+            "scaleUp": {"pods": 12, "period": "1s"},
+            "scaleDown": {"stabilizationWindow": "0s", "pods": 2, "period": "30m"},
+        },
+    ),
+    "scaled-by-keda-without-prometheus": at("spec.encoder.autoscaling.mode", "keda"),
     "prewarm-empty": at("spec.encoder.autoscaling.prewarm", []),
     "prewarm": at(
         "spec.encoder.autoscaling.prewarm",

@@ -1,4 +1,4 @@
-"""The judged queries: rules that hold for something, classes that are large enough, halves that nobody chose."""
+"""The judged queries: rules that hold for something, classes that are large enough, some of each held out."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -47,15 +47,10 @@ def test_the_first_queries_of_the_gates_are_still_among_them() -> None:
     assert {query.text for query in JUDGED_QUERIES} >= FIRST_QUERIES
 
 
-def test_half_of_each_class_is_held_out() -> None:
-    for query_class in QUERY_CLASSES:
-        parts = Counter(query.part for query in JUDGED_QUERIES if query.query_class == query_class)
-        assert abs(parts["tuning"] - parts["held-out"]) <= 1
-
-
-def test_which_half_a_query_is_in_does_not_change_unnoticed() -> None:
-    assert judged("熬粥的小米").part == "tuning"
-    assert judged("小米手机充电器").part == "held-out"
+def test_every_class_has_enough_queries_that_nothing_is_tuned_on() -> None:
+    held_out = Counter(query.query_class for query in JUDGED_QUERIES if query.part == "held-out")
+    assert set(held_out) == set(QUERY_CLASSES)
+    assert min(held_out.values()) >= 12
 
 
 @pytest.mark.parametrize("query", JUDGED_QUERIES, ids=lambda query: query.text)

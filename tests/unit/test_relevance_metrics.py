@@ -79,7 +79,7 @@ def test_a_query_without_an_exact_answer_in_the_catalogue_is_left_out() -> None:
     assert grades_of([query("米")], products) == {}
 
 
-def test_classes_and_halves() -> None:
+def test_classes_and_parts() -> None:
     found = [result("a", 1.0), result("b", 0.0, "brand"), result("c", 0.5, part="held-out")]
     assert [one.query.text for one in of_class(found, "brand")] == ["b"]
     assert [one.query.text for one in of_part(found, "held-out")] == ["c"]

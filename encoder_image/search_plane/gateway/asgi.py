@@ -17,6 +17,7 @@ _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _ROUTES = frozenset(
     {"/", "/search", "/click", "/release", "/healthz", "/readyz", "/metrics", "/openapi.json"}
 )
+_PAGE_FILES = "/page/{name}"
 
 
 class Leaving:
@@ -24,6 +25,13 @@ class Leaving:
 
     def __init__(self) -> None:
         self.draining = False
+
+
+def route_of(path: str) -> str:
+    """A path's name in metrics, the route's as in traces; `other` for all that nobody serves."""
+    if path in _ROUTES:
+        return path
+    return _PAGE_FILES if path.startswith("/page/") and path.count("/") == 2 else "other"
 
 
 class AroundRequests:
@@ -42,7 +50,7 @@ class AroundRequests:
         given = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
         identifier = given if _GIVEN_ID.fullmatch(given) else uuid.uuid4().hex
         request_id.set(identifier)
-        route = scope["path"] if scope["path"] in _ROUTES else "other"
+        route = route_of(scope["path"])
         started = perf_counter()
         status = 500
 

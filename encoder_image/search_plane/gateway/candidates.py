@@ -3,14 +3,17 @@
 import asyncio
 from collections.abc import Coroutine
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from search_plane.gateway.faults import Unavailable, turned_away
-from search_plane.gateway.fusion import TIER, fuse_in_tiers
+from search_plane.gateway.fusion import TIER, fuse_in_tiers, weighed
 from search_plane.gateway.join import Candidate
-from search_plane.gateway.sides import Asking, Found, Meaning, Wanted, by_words
+from search_plane.gateway.sides import Asking, Found, Meaning, Patience, Wanted, by_words
 from search_plane.gateway.wholeness import search_depth
 from search_plane.release.policy import Fusion
+
+# Why words are missing where the catalogue can't be relied on for the join: it took too long, or is left alone.
+_IN_DOUBT: Final = frozenset({"late", "timeout", "open"})
 
 
 def depth_for(wanted: int, ef: int, thinned: bool = False) -> int:
@@ -34,20 +37,23 @@ async def find(asking: Asking, wanted: Wanted) -> Found:
 
 
 async def _by_both(asking: Asking, wanted: Wanted) -> Found:
-    """Both side by side. The words wait for the meaning for `semantic_wait` at most, the meaning for the words' deadline."""
+    """Both side by side. The words wait for the meaning for `semantic_wait` at most, the meaning for the words so long
+    that the catalogue has time left for the join.
+    """
     meaning = Meaning(asking, wanted)
     near = _started(meaning.search())
     words = _started(by_words(asking, wanted))
     loop = asyncio.get_running_loop()
     patience_ends = loop.time() + asking.path.guards.patience(asking.patience.semantic_wait)
     try:
-        no_words = await _fault_of(words)
+        no_words = await _late_or_fault_of(words, near, asking.patience)
         if no_words is None:
             if not near.done():
                 await asyncio.wait((near,), timeout=max(0.0, patience_ends - loop.time()))
             no_meaning = await _fault_of(near) if near.done() else meaning.late()
             if no_meaning is None:
-                return fused(near.result(), words.result(), wanted.fusion)
+                fusion = weighed(wanted.fusion, wanted.understood.known)
+                return fused(near.result(), words.result(), fusion)
             asking.metrics.failed(no_meaning)
             return _words_alone(words.result(), no_meaning)
         no_meaning = await _fault_of(near)
@@ -58,6 +64,18 @@ async def _by_both(asking: Asking, wanted: Wanted) -> Found:
     finally:
         near.cancel()
         words.cancel()
+
+
+async def _late_or_fault_of(
+    words: "asyncio.Task[Found]", near: "asyncio.Task[Found]", patience: Patience
+) -> Unavailable | None:
+    """As `_fault_of` the words; those that leave the join no time are late once there are hits by meaning."""
+    await asyncio.wait((words,), timeout=patience.catalogue - patience.catalogue_last)
+    if not words.done():
+        await asyncio.wait((words, near), return_when=asyncio.FIRST_COMPLETED)
+    if words.done() or near.exception() is not None:
+        return await _fault_of(words)
+    return Unavailable("elasticsearch", "late", "the catalogue's search did not answer in time")
 
 
 async def _regardless(
@@ -86,7 +104,7 @@ def _words_alone(words: Found, no_meaning: Unavailable) -> Found:
 def _meaning_alone(near: Found, no_words: Unavailable, wanted: Wanted) -> Found:
     """What meaning found, where words were wanted too."""
     missing = ("keyword", "facets") if wanted.facets else ("keyword",)
-    return replace(near, degraded=(*missing, *near.degraded), words_late=no_words.reason == "timeout")
+    return replace(near, degraded=(*missing, *near.degraded), catalogue_in_doubt=no_words.reason in _IN_DOUBT)
 
 
 def fused(meaning: Found, words: Found, fusion: Fusion) -> Found:

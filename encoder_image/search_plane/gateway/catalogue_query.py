@@ -192,7 +192,7 @@ def _of_kinds(understood: Understood, fields: IndexFields) -> list[Clause]:
 
 def _fitting(understood: Understood, fields: IndexFields) -> Clause:
     """Of the brand, or named in the title as what it fits."""
-    names = [{"match_phrase": {fields.title: name}} for name in understood.fitting]
+    names = [clause for name in understood.fitting for clause in _says(name, fields)]
     return {"bool": {"should": [brand_clause(understood.brands, fields), *names], "minimum_should_match": 1}}
 
 
@@ -248,8 +248,16 @@ def _named(understood: Understood, fields: IndexFields) -> Clause:
     of_brand = brand_clause(understood.brands, fields)
     if not understood.brand_spellings:
         return of_brand
-    in_title = [{"match_phrase": {fields.title: spelling}} for spelling in understood.brand_spellings]
+    in_title = [clause for name in understood.brand_spellings for clause in _says(name, fields)]
     return {"bool": {"should": [of_brand, *in_title], "minimum_should_match": 1}}
+
+
+def _says(name: str, fields: IndexFields) -> list[Clause]:
+    """The title holds the name: a Chinese one as its analyzer cuts it, or in characters (适配小米14: 适 配 小 米 14)."""
+    as_cut: list[Clause] = [{"match_phrase": {fields.title: name}}]
+    if name.isascii():
+        return as_cut
+    return [*as_cut, {"match_phrase": {fields.title: {"query": name, "analyzer": "standard"}}}]
 
 
 def _phrase(text: str, fields: IndexFields, boost: float) -> Clause:

@@ -12,6 +12,13 @@ K0: Final = 60
 TIER: Final = 50
 
 
+def weighed(fusion: Fusion, known: float) -> Fusion:
+    """The weights for a query of which the catalogue's words know the share `known` (0..1): the less, the less the
+    search by words counts. Slang leans on meaning so, brands and models on both.
+    """
+    return fusion.model_copy(update={"keyword_weight": fusion.keyword_weight * known})
+
+
 def fuse(semantic: Sequence[str], keyword: Sequence[str], fusion: Fusion) -> list[tuple[str, float]]:
     """Every id of both orders once, best first, with its score: 1.0 is the first of both.
 

@@ -1,8 +1,9 @@
 """From candidates to hits: what the catalogue says of them at this moment, and the marks in their titles."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from search_plane.gateway.answer import Hit
 from search_plane.gateway.catalogue_answers import Document
@@ -12,9 +13,7 @@ from search_plane.gateway.faults import Unavailable
 from search_plane.gateway.join import Candidate, Joined, merge
 from search_plane.gateway.sides import Asking, Found, Wanted
 
-# Seconds for the join when the catalogue has just been too late with its search: it hardly is in time now, and a query
-# may not wait for it twice.
-JOIN_AFTER_LATE = 0.1
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +35,10 @@ async def join(asking: Asking, wanted: Wanted, found: Found, shown: Shown) -> tu
     Raises Unavailable when the catalogue is away and nothing is known to be within what was asked for: an answer
     without hits would say that there is nothing.
     """
-    until = asking.until
-    if found.words_late:
-        until = min(until, asyncio.get_running_loop().time() + JOIN_AFTER_LATE)
+    now, patience = asyncio.get_running_loop().time(), asking.patience
+    # A query may not wait for the catalogue twice.
+    allowed = patience.catalogue_last if found.catalogue_in_doubt else patience.catalogue
+    until = min(asking.until, now + allowed)
     likely = [one.id for one in found.candidates[shown.first : shown.last]] if shown.highlight else []
     marking = asyncio.ensure_future(_marks(asking, wanted, likely, until)) if likely else None
     try:
@@ -69,6 +69,7 @@ async def _live(
     documents: dict[str, Document | None] = {}
     joined = Joined([], 0, 0)
     known = 0
+    spare = _Stored(asking, candidates, until - asking.patience.catalogue_last)
     try:
         while known < len(candidates) and len(joined.hits) < reach:
             upto = reach if known == 0 else len(candidates)
@@ -77,34 +78,66 @@ async def _live(
             joined = merge(candidates[:known], documents, fields, reach, wanted.within)
     except Unavailable as fault:
         asking.metrics.failed(fault)
-        joined = merge(
-            await _with_stored(asking, candidates, documents), documents, fields, reach, wanted.within
-        )
+        joined = merge(await spare.known(), documents, fields, reach, wanted.within)
         if joined.filtered and not joined.hits:
             raise
+    finally:
+        spare.close()
     return joined, ["catalogue"] if joined.unknown else []
 
 
-async def _with_stored(
-    asking: Asking, candidates: Sequence[Candidate], documents: Mapping[str, object]
-) -> list[Candidate]:
-    """The candidates that the catalogue said nothing of with what the release stored of them, if Milvus tells it."""
-    unjudged = [Neighbour(one.id, one.score) for one in candidates if one.id not in documents]
+class _Stored:
+    """Candidates with what the release stored of them: read from the loop's time `at` on, or when they are needed.
+
+    So a query that has waited for the catalogue as long as it may need not wait for Milvus after it.
+    """
+
+    def __init__(self, asking: Asking, candidates: Sequence[Candidate], at: float) -> None:
+        self._asking = asking
+        self._candidates = candidates
+        self._reading: asyncio.Task[Sequence[Candidate]] | None = None
+        self._timer = asyncio.get_running_loop().call_at(at, self._begin)
+
+    async def known(self) -> Sequence[Candidate]:
+        """As they are where Milvus does not tell it."""
+        return await self._begin()
+
+    def _begin(self) -> "asyncio.Task[Sequence[Candidate]]":
+        if self._reading is None:
+            self._reading = asyncio.ensure_future(_with_stored(self._asking, self._candidates))
+        return self._reading
+
+    def close(self) -> None:
+        """Reads no longer."""
+        self._timer.cancel()
+        if self._reading is not None:
+            self._reading.cancel()
+
+
+async def _with_stored(asking: Asking, candidates: Sequence[Candidate]) -> Sequence[Candidate]:
+    near = [Neighbour(one.id, one.score) for one in candidates]
     try:
         found = await asking.path.guards.milvus.call(
-            lambda: asking.path.vectors.with_stored(unjudged, asking.until), judge_latency=False
+            lambda: asking.path.vectors.with_stored(near, asking.until), judge_latency=False
         )
     except Unavailable as fault:
         asking.metrics.failed(fault)
-        return list(candidates)
-    stored = {one.id: one.stored for one in found}
-    return [one._replace(stored=stored.get(one.id)) for one in candidates]
+        return candidates
+    return [one._replace(stored=told.stored) for one, told in zip(candidates, found, strict=True)]
 
 
 async def _documents(asking: Asking, ids: list[str], until: float) -> dict[str, Document | None]:
-    return await asking.path.guards.elasticsearch.call(
-        lambda: asking.path.catalogue.documents(ids, until), judge_latency=False
-    )
+    catalogue = asking.path.catalogue
+    return await _by(until, asking, lambda: catalogue.documents(ids, asking.until))
+
+
+async def _by(until: float, asking: Asking, work: Callable[[], Awaitable[T]]) -> T:
+    """What the catalogue answers by `until`. Its breaker's probe has longer: what it finds out others need."""
+    try:
+        async with asyncio.timeout_at(until):
+            return await asking.path.guards.elasticsearch.call(work, judge_latency=False)
+    except TimeoutError:
+        raise Unavailable("elasticsearch", "timeout", "the catalogue did not answer in time") from None
 
 
 async def mark(asking: Asking, wanted: Wanted, page: Sequence[Hit]) -> list[str]:
@@ -122,9 +155,7 @@ async def _marks(asking: Asking, wanted: Wanted, ids: list[str], until: float) -
     catalogue = asking.path.catalogue
     body = marks_search(wanted.understood, catalogue.fields, ids, asking.path.snapshot.catalogue.filter)
     try:
-        return await asking.path.guards.elasticsearch.call(
-            lambda: catalogue.marks(body, until), judge_latency=False
-        )
+        return await _by(until, asking, lambda: catalogue.marks(body, asking.until))
     except Unavailable as fault:
         asking.metrics.failed(fault)
         return None

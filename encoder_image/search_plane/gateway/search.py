@@ -181,7 +181,9 @@ def _prefer(hits: list[Hit], understood: Understood) -> None:
     """Orders the hits anew by what the query says beside its words, and their ranks with them."""
     if not prefers(understood):
         return
-    seen = [Seen(_text(hit.title), _text(hit.category), number(hit.price)) for hit in hits]
+    seen = [
+        Seen(_text(hit.title), _text(hit.category), number(hit.price), hit.scores.semantic) for hit in hits
+    ]
     hits[:] = [hits[place] for place in preferred(seen, understood)]
     for rank, hit in enumerate(hits, 1):
         hit.rank = rank

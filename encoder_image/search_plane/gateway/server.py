@@ -84,6 +84,7 @@ class _State:
                 settings.total_timeout_ms / 1000,
                 settings.keywords_after_ms / 1000 or None,
                 settings.semantic_wait_ms / 1000,
+                settings.es_timeout_ms / 1000,
             ),
             metrics,
             lambda: self.switch.policy_file.latest,

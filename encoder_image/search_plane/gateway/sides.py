@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
+from typing import Any, Final
 
 from search_plane.gateway.answer import Path
 from search_plane.gateway.catalogue_answers import Words
@@ -15,18 +15,28 @@ from search_plane.gateway.within import Within
 from search_plane.release.policy import Fusion, Mode
 from search_plane.understanding.understood import Understood
 
+# A catalogue that is well tells what hits are in some milliseconds; one that searches too long may still do so.
+JOIN_SECONDS: Final = 0.1
+
 
 @dataclass(frozen=True, slots=True)
 class Patience:
     """Seconds that a query may take in all, and how long it waits for its search by meaning.
 
     `keywords_after`: when a query that is asked by meaning is looked for by its words too; None: never.
-    `semantic_wait`: when a fused query that has its words' hits goes without the search by meaning.
+    `semantic_wait`: when a fused query that has its words' hits goes without the search by meaning. `catalogue`: how
+    long the catalogue may take for one call; for all of a query that was given its search and a join in doubt.
     """
 
     budget: float
     keywords_after: float | None
     semantic_wait: float
+    catalogue: float
+
+    @property
+    def catalogue_last(self) -> float:
+        """The end of `catalogue`, which a search that is late leaves to the join."""
+        return min(JOIN_SECONDS, self.catalogue / 5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +56,7 @@ class Found:
     """What may answer, best first, before the catalogue was asked what these products are now. Times in milliseconds.
 
     `semantic_asked`: the release's own search was asked; `semantic_failed`: it was needed and did not answer.
+    `catalogue_in_doubt`: the search by words was too late or turned away, so that the join hardly is in time.
     """
 
     path: Path
@@ -53,7 +64,7 @@ class Found:
     degraded: tuple[str, ...] = ()
     semantic_asked: bool = True
     semantic_failed: bool = False
-    words_late: bool = False
+    catalogue_in_doubt: bool = False
     total_words: int | None = None
     facets: dict[str, Any] | None = None
     embed: float = 0.0

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from math import exp, log
 from typing import Final
 
-from search_plane.understanding.features import EMPTY_WORDS, HAN_RUN, features
+from search_plane.understanding.features import EMPTY_WORDS, HAN_RUN, Feature
 from search_plane.understanding.lexicon import Lexicon
 
 # What a feature leaves to a category in which it was never seen.
@@ -14,7 +14,7 @@ _EARLIER: Final = 0.6
 _LEAST: Final = 0.12
 # Below this share of the likeliest nothing is known.
 _LIKELY: Final = 0.4
-# How much of a share is left when one pair of characters tells it: 汪星人的口粮 is no tea, though 口粮茶 is.
+# How much of a share is left when one pair of characters tells it, and the rest of the query is not known.
 _ALONE: Final = 0.3
 _MOST: Final = 3
 _MOST_FEATURES: Final = 24
@@ -22,17 +22,28 @@ _LONGEST_ENDING: Final = 4
 
 
 def kinds_in(
-    text: str, alternatives: Sequence[Sequence[str]], lexicon: Lexicon
+    text: str,
+    found: Sequence[Feature],
+    alternatives: Sequence[Sequence[str]],
+    lexicon: Lexicon,
+    brands: Sequence[tuple[int, int]] = (),
+    known: float = 1.0,
 ) -> tuple[tuple[str, float], ...]:
     """The likeliest categories of a folded text with their shares (0..1), the likeliest first; () for none likely.
 
     Told by pairs of characters and words that few categories' titles hold, by synonyms, and by categories whose names
-    end as the text does: 手表 is a 智能手表 or a 儿童手表.
+    end as the text does: 手表 is a 智能手表 or a 儿童手表. `found` are the text's features. What reaches into the names of
+    `brands` or into a measure tells no kind: 苹果手机 is no fruit, 大米10斤装 no dog food, though that is 20斤装.
+    A kind that one pair of characters alone tells is hardly trusted where less than all of the text is `known` (0..1):
+    汪星人的口粮 is no tea, though 口粮茶 is.
     """
     evidence: list[tuple[float, Mapping[str, float]]] = []
-    found = features(text)
+    spans = [*brands, *((one.start, one.end) for one in found if one.name.startswith("#"))]
+    taken = {place for start, end in spans for place in range(start, end)}
     named = set(lexicon.telling(found))
     for one in found:
+        if not one.name.startswith("#") and not taken.isdisjoint((one.start, one.end - 1)):
+            continue
         if one.name in named and one.name in lexicon.concentrated and _tells_kind(one.name):
             late = one.end / max(1, len(text))
             evidence.append((_EARLIER + (1 - _EARLIER) * late, lexicon.concentrated[one.name]))
@@ -52,7 +63,7 @@ def kinds_in(
     total = sum(shares.values())
     if 1 / total < _LIKELY:
         return ()
-    trust = 1.0 if named_alike or len(evidence) > 1 else _ALONE
+    trust = 1.0 if named_alike or len(evidence) > 1 or known == 1.0 else _ALONE
     ranked = sorted(shares, key=lambda category: (-shares[category], category))[:_MOST]
     return tuple(
         (category, round(trust * shares[category] / total, 3))

@@ -10,7 +10,7 @@ from search_plane.understanding.lexicon import Lexicon
 
 _EXCEPT: Final = re.compile(r"(?:除了|排除|除去)\s?(?P<what>[^\s,。;的以之外]{2,12})(?:以外|之外|外)?的?")
 _NOT: Final = re.compile(
-    r"(?:(?<!要)不要|不想要|不需要|不含有|不含|不带|(?<!是)不是|拒绝|去掉)(?!钱)\s?(?P<what>[^\s,。;]{1,24})"
+    r"(?:(?<!要)不要|别要|不想要|不需要|不考虑|不喜欢|不含有|不含|不带|(?<!是)不是|拒绝|去掉)(?!钱)\s?(?P<what>[^\s,。;]{1,24})"
 )
 # One character negates only before a word that the catalogue knows, and where it makes no word with it.
 _BARE: Final = re.compile(r"(?:(?<=^)|(?<=[\s,的]))(?P<not>非|无)(?P<what>[^\s,。;的]{2,12})")

@@ -3,6 +3,8 @@
 import re
 
 from search_plane.understanding.correcting import corrected
+from search_plane.understanding.familiarity import known_share
+from search_plane.understanding.features import features
 from search_plane.understanding.folding import folded
 from search_plane.understanding.kinds import kinds_in
 from search_plane.understanding.lexicon import Lexicon
@@ -37,6 +39,9 @@ def understand(text: str, lexicon: Lexicon, synonyms: Synonyms) -> Understood:
     whole = tuple(dict.fromkeys((*_numbered(text, brands.spans), *whole_in(text))))
     typed = tuple((one.meant, one.written) for one in corrections if one.meant in text)
     groups = synonyms.groups_in(text)
+    found = features(text)
+    meant = [(one.start, one.end) for one in synonyms.index.found_in(text)]
+    known = known_share(text, found, (*brands.spans, *meant), lexicon)
     return Understood(
         text=text,
         rest=_without(text, brands.spans),
@@ -52,8 +57,9 @@ def understand(text: str, lexicon: Lexicon, synonyms: Synonyms) -> Understood:
         price_min=price.least,
         price_max=price.most,
         other_models=other_models_of(whole),
-        kinds=kinds_in(text, groups, lexicon),
+        kinds=kinds_in(text, found, groups, lexicon, brands.spans, known),
         fitting=brands.fitting,
+        known=known,
     )
 
 

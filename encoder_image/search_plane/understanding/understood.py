@@ -28,7 +28,7 @@ class Understood:
     in the catalogue's currency that were said in numbers. `other_models` are longer names than `whole` asks for: who
     wants an iphone 15 does not want an iphone 15 pro. `kinds` are the categories that are likely meant, with their shares
     (0..1). With `fitting` a hit is of one of the `brands` or its title holds one of these names: what is made for a phone
-    may be anybody's.
+    may be anybody's. `known` is the share (0..1) of the text that titles hold too: the less, the less its words can find.
     """
 
     text: str
@@ -47,6 +47,7 @@ class Understood:
     other_models: tuple[str, ...] = ()
     kinds: tuple[tuple[str, float], ...] = ()
     fitting: tuple[str, ...] = ()
+    known: float = 1.0
 
 
 def as_written(text: str) -> Understood:

@@ -5,18 +5,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 from search_plane.release.models import KNOWN_MODELS
 
+from search_operator.api.autoscaling import Autoscaling
 from search_operator.api.kubernetes import Resources, Toleration
-from search_operator.api.schema import ApiModel, Cel, atomic, list_map, refused, rules
-from search_operator.api.values import (
-    AbsolutePath,
-    CronOrTime,
-    Duration,
-    Image,
-    ObjectName,
-    TimeZone,
-    at_least,
-    at_most,
-)
+from search_operator.api.schema import ApiModel, Cel, atomic, rules
+from search_operator.api.values import AbsolutePath, Image, ObjectName
 
 _KNOWN = ", ".join(f"'{name}'" for name in KNOWN_MODELS)
 
@@ -129,68 +121,6 @@ class Accelerator(ApiModel):
     def effective_tolerations(self) -> tuple[Toleration, ...]:
         """The tolerations to render: a CPU encoder does not inherit the default GPU toleration."""
         return () if self.count == 0 and self.tolerations == _GPU_TAINT else self.tolerations
-
-
-class PrewarmWindow(ApiModel):
-    """A known peak, for which replicas are started before it comes."""
-
-    name: Annotated[str, Field(min_length=1, max_length=63)]
-    """Name of the peak, e.g. double-11."""
-    start: Annotated[
-        CronOrTime,
-        Cel(
-            "!self.matches('^[^ ]*[*,/-][^ ]* [^ ]+ [^ ]+ [^ ]+ [^ ]+$')",
-            "opens more than once an hour, which is no peak; write one minute, e.g. 0 19 * * *, and a longer duration",
-        ),
-    ]
-    """When it starts: cron, or one time (RFC 3339); encoders are started earlier."""
-    duration: Annotated[Duration, at_least("1m"), at_most("2160h")]
-    """How long it lasts, in real hours."""
-    replicas: Annotated[int, Field(ge=1, le=1000)]
-    """Encoders that run at least; the monthly cap may allow fewer."""
-    time_zone: TimeZone = "Asia/Shanghai"
-    """Time zone of a cron start; a time brings its own."""
-    lead: Annotated[Duration, at_most("24h")] | None = None
-    """How long before start encoders are started; by default status.encoder.startSeconds and a minute, or 5m."""
-
-
-class Autoscaling(ApiModel):
-    """How many encoders run."""
-
-    model_config = rules(
-        Cel(
-            "self.minReplicas <= self.maxReplicas",
-            "minReplicas is above maxReplicas; lower minReplicas or raise maxReplicas",
-            ".minReplicas",
-            "'minReplicas %d is above maxReplicas %d; lower minReplicas or raise maxReplicas'"
-            ".format([self.minReplicas, self.maxReplicas])",
-        ),
-        Cel(
-            "!has(self.prewarm) || self.prewarm.all(window, window.replicas <= self.maxReplicas)",
-            "a window of prewarm has more replicas than maxReplicas; lower its replicas or raise maxReplicas",
-            ".prewarm",
-        ),
-    )
-
-    mode: Annotated[
-        Literal["auto", "hpa", "keda"],
-        refused("autoscaling.mode keda", "self != 'keda'", "remove it or write auto"),
-    ] = "auto"
-    """auto takes the best scaler that is served (HPA); hpa; keda is not served yet."""
-    min_replicas: Annotated[int, Field(ge=1, le=1000)] = 4
-    """Encoders that always run."""
-    max_replicas: Annotated[int, Field(ge=1, le=1000)] = 12
-    """Encoders that may run at most; the monthly cap may lower it."""
-    target_inflight_tokens: (
-        Annotated[int, Field(ge=1, le=1000000), refused("autoscaling.targetInflightTokens")] | None
-    ) = None
-    """Tokens in flight per encoder that scaling aims at."""
-    prewarm: Annotated[
-        tuple[PrewarmWindow, ...],
-        Field(max_length=16),
-        list_map("name"),
-    ] = ()
-    """Windows in which more encoders run; where they overlap, the most replicas count."""
 
 
 class Encoder(ApiModel):

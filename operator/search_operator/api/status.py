@@ -15,6 +15,7 @@ ConditionType = Literal[
     "CatalogueReady",
     "SearchReady",
     "EntryReady",
+    "Autoscaling",
     "Promotable",
     "WithinBudget",
     "BackedUp",
@@ -186,9 +187,9 @@ class EncoderStatus(ApiModel):
     max_replicas: int | None = None
     """The spec's maximum."""
     allowed_max: int | None = None
-    """The maximum that the cap allows, which the HPA has."""
+    """The maximum that the cap allows, which the autoscaler has."""
     scaler: Short | None = None
-    """What scales."""
+    """What scales, e.g. HPA (Pods metric encoder_inflight_tokens)."""
     start_seconds: int | None = None
     """How long an encoder takes to start: the 95th percentile of starts."""
     starts: Annotated[tuple[EncoderStart, ...], Field(max_length=20), list_map("pod")] = ()
@@ -228,6 +229,10 @@ class SearchStatus(ApiModel):
     """Gateways that say how they answer."""
     on_policy: int = 0
     """Of these, how many answer by that policy."""
+    refused: int = 0
+    """Of these, how many find it bad and answer by the one before."""
+    refused_because: Text | None = None
+    """What is wrong with it, as most of them say."""
     degraded: bool = False
     """Whether some gateway does without a part."""
     breakers: Annotated[tuple[BreakerStatus, ...], Field(max_length=16), list_map("name")] = ()

@@ -54,6 +54,9 @@ _BY_REASON = {
     "Degraded": Remedy(
         "see to the part that the message names; the breaker closes by itself once it is sound"
     ),
+    "PolicyRefused": Remedy(
+        "put right in spec.search what the message quotes, or let the gateways' roll-out end"
+    ),
     "NotServed": Remedy("install the Gateway API with a controller, or ask for search.entry.ingress"),
     "NoAddress": Remedy("see that a controller of the Ingress' class runs"),
     "WaitingForController": Remedy("see that the Gateway and its listener are there"),

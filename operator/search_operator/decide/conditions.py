@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from search_operator.decide.autoscaling import autoscaling
 from search_operator.decide.budgeting import within_budget
 from search_operator.decide.entering import entry_ready
 from search_operator.decide.release import Release, State
@@ -47,6 +48,7 @@ def statements(observation: Observation, now: Rollout, outcome: Outcome) -> list
     entry = entry_ready(observation)
     others = [
         *([entry] if entry else []),
+        autoscaling(observation, now.focus),
         rollout,
         within_budget(observation),
         backed_up(),
@@ -165,7 +167,7 @@ def search_ready(observation: Observation, now: Rollout) -> Statement:
     if gateway_ready > 0:
         said = search_status(observation)
         serving = f"{gateway_ready} of {wanted} gateways serve {now.focus.name}"
-        reason = "Degraded" if said.degraded else "Serving"
+        reason = "Degraded" if said.degraded else "PolicyRefused" if said.refused else "Serving"
         return Statement(kind, "True", reason, "; ".join([serving, *remarks(said)]))
     trouble = pod_trouble([pod for pod in observation.pods if pod.component == "gateway"])
     if trouble:

@@ -8,7 +8,7 @@ from search_operator.api.cost import PricedNodes, Prices
 from search_operator.api.spec import Spec
 from search_operator.money.budget import Fleet, affordable, rest_of_month
 from search_operator.money.ledger import opened
-from search_operator.money.months import bounds, hours_in, milliseconds, month_at
+from search_operator.money.months import HOUR, bounds, hours_in, milliseconds, month_at
 from search_operator.money.tariff import Item, Tariff, micros
 
 
@@ -76,11 +76,11 @@ def bill(spec: Spec, encoders: int, now: datetime) -> Bill | None:
     if tariff is None or spec.cost is None:
         return None
     month = month_at(milliseconds(now), tariff.zone)
-    hours, others = hours_in(month, tariff.zone), rerankers(spec)
+    start, end = bounds(month, tariff.zone)
+    others = rerankers(spec)
     scaling = spec.encoder.autoscaling
     highest = scaling.max_replicas
     if spec.cost.action == "Clamp":
-        start = bounds(month, tariff.zone)[0]
         rest = rest_of_month(opened(tariff.currency, start), tariff, start, rerankers=others)
         highest = affordable(rest, Fleet(scaling.min_replicas, scaling.min_replicas, scaling.max_replicas))
 
@@ -88,14 +88,17 @@ def bill(spec: Spec, encoders: int, now: datetime) -> Bill | None:
         fixed = tariff.fixed_hour(month) + others * tariff.reranker_hour
         return fixed + tariff.encoders_hour(replicas)
 
+    def whole(replicas: int) -> int:
+        return hour(replicas) * (end - start) // HOUR
+
     return Bill(
         currency=tariff.currency,
         month=month,
-        hours=hours,
+        hours=hours_in(month, tariff.zone),
         hour_now=hour(encoders),
-        month_now=hour(encoders) * hours,
-        month_at_minimum=hour(scaling.min_replicas) * hours,
-        month_at_maximum=hour(highest) * hours,
+        month_now=whole(encoders),
+        month_at_minimum=whole(scaling.min_replicas),
+        month_at_maximum=whole(highest),
         cap=tariff.cap,
         allowed_max=highest,
     )

@@ -14,6 +14,7 @@ TOLD = (
     "CatalogueReady",
     "SearchReady",
     "EntryReady",
+    "Autoscaling",
     "WithinBudget",
     "Paused",
 )
@@ -28,6 +29,7 @@ UNDER_WAY = frozenset(
         "Switching",
         "Starting",
         "Creating",
+        "Changing",
         "Loading",
         "NoActiveRelease",
         "GatewayNotReady",
@@ -56,7 +58,10 @@ def events(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Event]:
         news = (told.get("status"), told.get("reason")) != (condition["status"], condition["reason"])
         if kind not in TOLD or not news or (not told and condition["reason"] in UNDER_WAY):
             continue
-        trouble = condition["reason"] in (COLLECTION_GONE, DEGRADED)
+        # Between two looks of its controller an autoscaler is often not known; what it was stays told.
+        if kind == "Autoscaling" and condition["status"] == "Unknown" and condition["reason"] != "Changing":
+            continue
+        trouble = condition["reason"] in (COLLECTION_GONE, DEGRADED) or _worse_scaler(told, condition)
         warning = trouble or (condition["status"] == "False" and condition["reason"] not in UNDER_WAY)
         message = f"{kind} is {condition['status']}: {condition['message']}"
         found.append(Event("Warning" if warning else "Normal", condition["reason"], message))
@@ -68,6 +73,12 @@ def events(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Event]:
             waits = f": waiting for {release['waitingFor']}" if release.get("waitingFor") else ""
             found.append(Event("Normal", stage, f"release {release['name']} is {stage}{waits}"))
     return [*found, *_window_events(_windows(before), _windows(after))]
+
+
+def _worse_scaler(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Whether the autoscaler has lost the metric that it went by, and goes by CPU now."""
+    reasons = (before.get("reason"), after["reason"])
+    return after["type"] == "Autoscaling" and reasons in (("InflightTokens", "CPU"), ("KEDA", "CPU"))
 
 
 def _money(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Event]:

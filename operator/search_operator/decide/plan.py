@@ -4,11 +4,9 @@ from dataclasses import dataclass
 
 from search_plane.release.record import ReleaseRecord, alias_name
 
-from search_operator.api.derive import encoder_source
 from search_operator.api.index import SemanticSearchIndex
-from search_operator.decide.capacity import fleets
 from search_operator.decide.drift import covers
-from search_operator.decide.prewarm import prewarm, warmed
+from search_operator.decide.fleets import encoder_children
 from search_operator.decide.refreshing import refresh_request
 from search_operator.decide.release import Release, State, begun_since, gateways_on
 from search_operator.decide.rollout import (
@@ -16,7 +14,7 @@ from search_operator.decide.rollout import (
     pointer_is_lost,
     rollout,
 )
-from search_operator.decide.second_release import fleet_order
+from search_operator.decide.scaling import SCALER_KINDS
 from search_operator.decide.steps import (
     FINALIZER,
     AddFinalizer,
@@ -40,7 +38,7 @@ from search_operator.observe.book import Book
 from search_operator.observe.observation import JobView, Observation
 from search_operator.render.access import access_objects
 from search_operator.render.child import Images, Object, is_ours
-from search_operator.render.encoder import encoder_objects, fleet_name
+from search_operator.render.encoder import fleet_name
 from search_operator.render.entry import entry_key, entry_objects
 from search_operator.render.gateway import active_name, gateway_objects, pointer, pointer_revision
 from search_operator.render.jobs import (
@@ -103,7 +101,7 @@ def desired_children(observation: Observation, now: Rollout, installation: Insta
         children.append(release_config(index, record, active, reusable(now, record)))
     if not pointer_is_lost(observation):
         children.append(pointer_by(index, now.book, now.announced))
-    children += _encoders(observation, now, images)
+    children += encoder_children(observation, now, images)
     children += gateway_objects(index, images)
     children += reranker_objects(index, images)
     # What the API can't have is told by a condition; everything else goes on.
@@ -138,35 +136,6 @@ def reusable(now: Rollout, record: ReleaseRecord) -> tuple[ReleaseRecord, ...]:
 def _filled(now: Rollout) -> list[ReleaseRecord]:
     """The records of the releases that have a part; only for those may jobs run."""
     return list({held.release: held.record for held in now.book.held}.values())
-
-
-def _encoders(observation: Observation, now: Rollout, images: Images) -> list[Object]:
-    """A fleet for each fingerprint; one that must wait for room, and one that gateways still use, included."""
-    index = observation.index
-    # One that comes back is retained meanwhile, whatever it waits for.
-    parts = [held.record for held in (now.book.active, now.book.previous) if held]
-    if now.candidate and now.candidate.state is not State.PENDING:
-        parts.insert(1, now.candidate.record)
-    needed: dict[str, ReleaseRecord] = {}
-    for record in parts:
-        needed.setdefault(record.encoder.fingerprint(), record)
-    needed |= {
-        release.record.encoder.fingerprint(): release.record
-        for release in now.retiring
-        if release.waiting_for and release.record.encoder.fingerprint() not in needed
-    }
-    order = [f for f in fleet_order(now.book) if f in needed]
-    everyone = [*order, *(f for f in needed if f not in order)]
-    sizes = dict(fleets(index.spec, everyone, observation.allowed_encoders))
-    if now.active:
-        answering = now.active.record.encoder.fingerprint()
-        sizes[answering] = warmed(sizes[answering], prewarm(observation).wanted)
-    found: list[Object] = []
-    for fingerprint, record in needed.items():
-        spec_asks = fingerprint == now.wanted.encoder.fingerprint()
-        source = encoder_source(index.spec) if spec_asks else record.source
-        found += encoder_objects(index, record.encoder, source, images, sizes[fingerprint])
-    return found
 
 
 def _refreshes(observation: Observation, now: Rollout, images: Images) -> list[Object]:
@@ -267,7 +236,7 @@ def _garbage(observation: Observation, children: list[Object], now: Rollout) -> 
         DeleteObject(f"no release needs {kind} {name}", kind, name, live["metadata"]["uid"])
         for (kind, name), live in sorted(observation.children.items())
         if (kind, name) not in wanted
-        and (name not in answering or kind == "HorizontalPodAutoscaler")
+        and (name not in answering or kind in SCALER_KINDS)
         and (is_ours(live, observation.index) or _scheduled(live, observation))
         and not live["metadata"].get("deletionTimestamp")
     ]

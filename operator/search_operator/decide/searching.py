@@ -2,12 +2,16 @@
 
 from collections import Counter
 
+from search_plane.release.policy import POLICY_KEY
+
 from search_operator.api.status import BreakerStatus, SearchStatus
 from search_operator.observe.observation import Observation
 from search_operator.render.policy import policy_of
 from search_operator.render.reranker import reranker_name, reranker_of
 
 CLOSED = "closed"
+# Of what a gateway says is wrong with the policy: it quotes the policy, whose lines may be long.
+_LONGEST_REASON = 300
 
 
 def search_status(observation: Observation) -> SearchStatus:
@@ -17,11 +21,17 @@ def search_status(observation: Observation) -> SearchStatus:
     opened = Counter(
         name for state in states for name, said in sorted(state.breakers.items()) if said != CLOSED
     )
+    # A gateway that holds the present policy has nothing against it; what it still says is of a file since gone.
+    refused = Counter(
+        why for state in states if state.policy != revision and (why := state.waiting_for.get(POLICY_KEY))
+    )
     ready, wanted = reranker_counts(observation)
     return SearchStatus(
         policy=revision,
         gateways=len(states),
         on_policy=sum(state.policy == revision for state in states),
+        refused=refused.total(),
+        refused_because=refused.most_common(1)[0][0][:_LONGEST_REASON] if refused else None,
         degraded=bool(opened),
         breakers=tuple(BreakerStatus(name=name, open=count) for name, count in sorted(opened.items())),
         rerankers_ready=ready if wanted else None,
@@ -49,7 +59,12 @@ def policy_awaited(observation: Observation) -> bool:
 def remarks(said: SearchStatus) -> tuple[str, ...]:
     """What is not as it should be, as clauses of a sentence; queries are answered all the same."""
     found = [f"{b.name} is left out by {b.open} of {said.gateways} gateways" for b in said.breakers]
-    if said.on_policy < said.gateways:
+    if said.refused:
+        found.append(
+            f"policy {said.policy} is refused by {said.refused} of {said.gateways} gateways,"
+            f" which answer by the one before: {POLICY_KEY} {said.refused_because}"
+        )
+    elif said.on_policy < said.gateways:
         found.append(
             f"policy {said.policy} is held by {said.on_policy} of {said.gateways} gateways that answer"
         )

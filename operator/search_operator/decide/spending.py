@@ -1,20 +1,20 @@
 """What has been spent and what may be: from what is observed to the ledger, the guard's word and what gives way."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from decimal import InvalidOperation
+from datetime import timedelta
 from functools import cached_property, lru_cache
-from typing import Any
 from zoneinfo import ZoneInfo
-
-from search_plane.release.identity import canonical_sha256
 
 from search_operator.api.cost import Prices
 from search_operator.api.index import SemanticSearchIndex
 from search_operator.api.spec import Spec
 from search_operator.decide.cost import rerankers, tariff_of
+from search_operator.decide.first_ledger import first_ledger, moment_told
 from search_operator.decide.prewarm import early, leads_of, start_seconds, starts, windows_of
+from search_operator.decide.scaling import live_autoscaler
 from search_operator.money.account import Account
 from search_operator.money.budget import (
     Fleet,
@@ -25,9 +25,9 @@ from search_operator.money.budget import (
     outlook,
     rest_of_month,
 )
-from search_operator.money.ledger import Ledger, MonthAccount, Node, accrue, begun
+from search_operator.money.ledger import Ledger, Node, accrue
 from search_operator.money.months import HOUR, bounds, milliseconds, moment_of, month_at
-from search_operator.money.tariff import Tariff, micros
+from search_operator.money.tariff import Tariff
 from search_operator.money.windows import Opening, Window, openings
 from search_operator.observe.observation import Observation, PodView
 from search_operator.render.encoder import fleet_name
@@ -70,7 +70,8 @@ def accounted(observation: Observation) -> Observation:
         return _by_the_last_word(observation) if kept and observation.prices.problem else observation
     if index.spec.paused and kept is None:
         return observation
-    account = _account(_Books(observation, tariff, billed(observation.pods)), kept)
+    created = milliseconds(index.created_at) if index.created_at else 0
+    account = _account(_Books(observation, tariff, billed(observation.pods, created)), kept)
     found = replace(observation, account=account, allowed=account.allowed)
     return _given_up(found, account.ledger)
 
@@ -100,14 +101,22 @@ def prices_of(observation: Observation) -> Prices | None:
     return observation.prices.prices if cost.prices_config_map_ref else cost.prices
 
 
-def billed(pods: Iterable[PodView]) -> tuple[Node, ...]:
-    """The nodes that are paid for: each pod with a device, from when it was scheduled until its containers ended."""
+def billed(pods: Iterable[PodView], since: int = 0) -> tuple[Node, ...]:
+    """The nodes that are paid for: each pod with a device, from when it was scheduled until its containers ended.
+
+    None before `since`, the index's creation: pods of one of the same name that was deleted may still be ending.
+    """
     return tuple(
-        Node(pod.uid, "encoder" if pod.component == "encoder" else "reranker", start, _moment(pod.ended))
+        Node(
+            pod.uid,
+            "encoder" if pod.component == "encoder" else "reranker",
+            max(start, since),
+            moment_told(pod.ended),
+        )
         for pod in pods
         if pod.component in ("encoder", "reranker")
         and pod.uid
-        and (start := _moment(pod.scheduled)) is not None
+        and (start := moment_told(pod.scheduled)) is not None
     )
 
 
@@ -115,7 +124,7 @@ def _account(books: _Books, kept: Ledger | None) -> Account:
     """As the kept ledger has it, unless there is a reason to write a new one."""
     spec = books.spec
     of_currency = kept if kept and kept.currency == books.tariff.currency else None
-    before = of_currency or _begun(books)
+    before = of_currency or first_ledger(books.observation, books.tariff, books.nodes)
     accrued = accrue(before, books.nodes, books.tariff, books.now, _gone_by(books.observation, before.upto))
     told = accrued.model_copy(update={"prices": _digest(books.tariff)})
     if accrued.prices != told.prices:
@@ -144,38 +153,13 @@ def _account(books: _Books, kept: Ledger | None) -> Account:
     )
 
 
-def _begun(books: _Books) -> Ledger:
-    """A ledger where none is left: from what the status told last, else from the month's or the index's beginning."""
-    index, tariff, now = books.observation.index, books.tariff, books.now
-    told: Mapping[str, Any] = index.status.get("cost") or {}
-    since = _moment(told.get("asOf"))
-    if told.get("currency") == tariff.currency and since is not None and since <= now:
-        return begun(tariff.currency, since, books.nodes, _months_told(told))
-    month = bounds(month_at(now, tariff.zone), tariff.zone)[0]
-    created = milliseconds(index.created_at) if index.created_at else now
-    return begun(tariff.currency, min(now, max(month, created)), books.nodes)
-
-
-def _months_told(told: Mapping[str, Any]) -> list[MonthAccount]:
-    """The sums that the status told; what they were spent on is lost."""
-    sums = {str(m.get("month")): str(m.get("spent")) for m in told.get("months", ())}
-    sums[str(told.get("month"))] = str(told.get("spent"))
-    found = []
-    for month, spent in sorted(sums.items()):
-        try:
-            found.append(MonthAccount(month=month, items={"recovered": micros(spent) * HOUR}))
-        except InvalidOperation:
-            continue
-    return found
-
-
 def _gone_by(observation: Observation, upto: int) -> int | None:
     """When pods that are not seen any more had stopped: soon after the last scaling, if that is since the last look."""
     times = [
         moment
         for (kind, _), live in observation.children.items()
         if kind == "HorizontalPodAutoscaler"
-        and (moment := _moment(live.get("status", {}).get("lastScaleTime"))) is not None
+        and (moment := moment_told(live.get("status", {}).get("lastScaleTime"))) is not None
     ]
     last = max(times, default=0)
     return last + STOPS_WITHIN_MS if last > upto else None
@@ -238,7 +222,7 @@ def _running(observation: Observation) -> int:
 
 def _demand(books: _Books, fleet: Fleet) -> int:
     """Encoders that the load asks for: those that run, and one more where the autoscaler is held by its maximum."""
-    autoscaler = books.observation.child("HorizontalPodAutoscaler", _first_fleet(books.observation)) or {}
+    autoscaler = live_autoscaler(books.observation.children, _first_fleet(books.observation)) or {}
     held_back = any(
         (c.get("type"), c.get("status"), c.get("reason")) == ("ScalingLimited", "True", "TooManyReplicas")
         for c in autoscaler.get("status", {}).get("conditions") or ()
@@ -294,7 +278,10 @@ def _why_due(kept: Ledger | None, told: Ledger, zone: ZoneInfo) -> str:
 
 def _digest(tariff: Tariff) -> str:
     fields = [tariff.encoder_hour, tariff.reranker_hour, tariff.reserved, tariff.cap, tariff.zone.key]
-    return canonical_sha256([*fields, dict(tariff.hourly), dict(tariff.monthly)])[:16]
+    told = [*fields, dict(tariff.hourly), dict(tariff.monthly)]
+    # Not orjson, which refuses what is above 64 bits.
+    text = json.dumps(told, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _without_reranker(index: SemanticSearchIndex) -> SemanticSearchIndex:
@@ -304,11 +291,3 @@ def _without_reranker(index: SemanticSearchIndex) -> SemanticSearchIndex:
     off = reranker.model_copy(update={"enabled": False})
     search = index.spec.search.model_copy(update={"reranker": off})
     return replace(index, spec=index.spec.model_copy(update={"search": search}))
-
-
-def _moment(text: object) -> int | None:
-    """A time (RFC 3339) in milliseconds; None for none."""
-    try:
-        return milliseconds(datetime.fromisoformat(str(text))) if text else None
-    except (ValueError, TypeError):
-        return None

@@ -26,6 +26,7 @@ from search_operator.decide.reconciling import open_cost_status
 from search_operator.decide.release import Release, State, newest_job, told_condition
 from search_operator.decide.release_status import build_progress, dump, job_outcome, release_statuses
 from search_operator.decide.rollout import Rollout, pointer_is_lost, rollout
+from search_operator.decide.scaling import choice_of
 from search_operator.decide.schedule import next_due, rfc3339
 from search_operator.decide.searching import search_status
 from search_operator.decide.second_release import fleet_order, second_need
@@ -35,8 +36,9 @@ from search_operator.decide.steps import Outcome
 from search_operator.money.months import moment_of
 from search_operator.money.tariff import amount
 from search_operator.observe.observation import Observation
-from search_operator.render.encoder import CPU_TARGET_PERCENT
+from search_operator.render.encoder import encoder_name
 from search_operator.render.gateway import gateway_name
+from search_operator.render.scaler import scaler_text
 
 Object = dict[str, Any]
 
@@ -63,7 +65,7 @@ def status(observation: Observation, outcome: Outcome) -> Object:
                 min_replicas=index.spec.encoder.autoscaling.min_replicas,
                 max_replicas=index.spec.encoder.autoscaling.max_replicas,
                 allowed_max=observation.allowed_encoders,
-                scaler=f"HPA (cpu, target {CPU_TARGET_PERCENT} %)",
+                scaler=_scaler(observation, now),
                 start_seconds=start_seconds(started := starts(observation)),
                 starts=started,
                 windows=window_statuses(observation, _answering_fleet(observation, now)),
@@ -85,6 +87,12 @@ def _answering_fleet(observation: Observation, now: Rollout) -> Fleet | None:
     return (
         fleets(observation.index.spec, order, observation.allowed_encoders)[order[0]] if now.active else None
     )
+
+
+def _scaler(observation: Observation, now: Rollout) -> str:
+    """What scales the release's fleet, or is about to."""
+    choice = choice_of(observation, encoder_name(observation.index.name, now.focus.record.encoder))
+    return scaler_text(choice.scaler, observation.index.spec.encoder.autoscaling)
 
 
 def _releases(index: SemanticSearchIndex) -> tuple[ReleaseStatus, ...]:

@@ -226,6 +226,8 @@ def _allowed_cost(tariff: Tariff, phases: Sequence[Phase], encoders: int, fleet:
 def _reached(rest: Rest, fleet: Fleet) -> int | None:
     """When the cap is reached as it runs now."""
     money = (rest.tariff.cap - rest.spent - rest.planned) * HOUR
+    if money <= 0:
+        return rest.now
     fixed = rest.steady_hour
     edges = sorted({s.until for s in rest.seconds if rest.now < s.until < rest.end})
     for begin, until, want in rest.phases():

@@ -1,12 +1,12 @@
 """The ledger: what each month has cost, from the nodes' own timestamps, each moment of each node counted once."""
 
 import itertools
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from search_operator.money.months import HOUR, split
@@ -88,7 +88,8 @@ class Ledger(_Frozen):
 
     def to_json(self) -> str:
         """Canonical JSON: the same ledger is always the same text."""
-        return orjson.dumps(self.model_dump(), option=orjson.OPT_SORT_KEYS).decode()
+        # Not orjson: five million of a currency in a month are more than 64 bits hold.
+        return json.dumps(self.model_dump(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
     def month(self, name: str) -> MonthAccount:
         """The account of a month; an empty one when nothing was spent."""
@@ -155,7 +156,8 @@ def _spans(
         known = ledger.marks.get(node.uid)
         if known is None and node.end is not None and node.end <= ledger.upto - _OLD_NEWS_MS:
             continue
-        start = max(node.start, known.upto) if known else node.start
+        # One that is not known may have been, so long ago that its mark was dropped.
+        start = max(node.start, known.upto if known else ledger.upto - _GONE_KEPT_MS)
         end = now if node.end is None else min(node.end, now)
         upto = max(start, end)
         spans[node.item].append((start, upto))

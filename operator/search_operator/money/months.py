@@ -20,8 +20,14 @@ def moment_of(at: int) -> datetime:
 
 
 def month_at(at: int, zone: ZoneInfo) -> str:
-    """The billing month of a moment, `2026-11`."""
-    return moment_of(at).astimezone(zone).strftime("%Y-%m")
+    """The billing month of a moment, `2026-11`: the one whose bounds it lies in, whatever clocks show."""
+    local = moment_of(at).astimezone(zone)
+    name = f"{local:%Y-%m}"
+    start, end = bounds(name, zone)
+    if start <= at < end:
+        return name
+    # Clocks that go back just after a month has begun show the last one again.
+    return _month(local.year, local.month + (1 if at >= end else -1))
 
 
 @lru_cache(maxsize=256)
@@ -33,8 +39,13 @@ def bounds(month: str, zone: ZoneInfo) -> tuple[int, int]:
     return milliseconds(first), milliseconds(datetime(*following, 1, tzinfo=zone))
 
 
+def _month(year: int, number: int) -> str:
+    years, month = divmod(number - 1, 12)
+    return f"{year + years:04}-{month + 1:02}"
+
+
 def hours_in(month: str, zone: ZoneInfo) -> int:
-    """Hours of a month: 672 to 745."""
+    """Whole hours of a month, to be shown: 670 to 746. Money goes by `bounds`: some clocks change by half an hour."""
     start, end = bounds(month, zone)
     return (end - start) // HOUR
 

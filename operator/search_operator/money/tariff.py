@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from search_operator.money.months import hours_in
+from search_operator.money.months import HOUR, bounds
 
 MICROS = 1_000_000
 
@@ -42,9 +42,10 @@ class Tariff:
 
     def fixed(self, month: str) -> tuple[tuple[Item, int], ...]:
         """What each fixed item costs for one hour of that month."""
-        hours = hours_in(month, self.zone)
+        start, end = bounds(month, self.zone)
+        span = end - start
         # Half a micro-unit an hour is lost at most: 0.0004 of the currency in a month.
-        return (*self.hourly, *((item, (price + hours // 2) // hours) for item, price in self.monthly))
+        return (*self.hourly, *((item, (price * HOUR + span // 2) // span) for item, price in self.monthly))
 
     def fixed_hour(self, month: str) -> int:
         """All fixed items for one hour of that month."""

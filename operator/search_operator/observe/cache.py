@@ -90,6 +90,10 @@ class Cache:
         """The pods of the index's workloads."""
         return [v for k, v in self._objects.get(key, {}).items() if k[0] == "Pod"]
 
+    def pods_in(self, namespace: str) -> list[Object]:
+        """The pods of all indexes of a namespace."""
+        return [pod for key in self._objects if key[0] == namespace for pod in self.pods(key)]
+
     def replace(self, kind: str, live: Iterable[Mapping[str, Any]]) -> set[IndexKey]:
         """Make the cache of a kind equal to a fresh list; returns the indexes for which that changed something.
 

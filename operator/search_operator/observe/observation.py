@@ -171,6 +171,25 @@ class PricesView:
     problem: Problem | None = None
 
 
+MetricsApi = Literal["Ours", "Theirs", "Absent", "Unavailable"]
+
+
+@dataclass(frozen=True)
+class ScalingView:
+    """What the cluster has to scale by: who serves custom.metrics.k8s.io, and whether KEDA is there.
+
+    `Ours` serves or is about to; `Unavailable` does not answer for the moment, whoever's it is. `knows_metric`: its
+    discovery names pods/encoder_inflight_tokens. `owner` is the namespace/name of another's Service, `why` what keeps
+    it from answering.
+    """
+
+    metrics_api: MetricsApi = "Absent"
+    knows_metric: bool = False
+    keda: bool = False
+    owner: str = ""
+    why: str = ""
+
+
 @dataclass(frozen=True)
 class OpenCostView:
     """OpenCost's last answer: micro-units by component, beside the account of the same time, which ends at `until`.
@@ -202,9 +221,12 @@ class Observation:
     catalogue: CatalogueView = CatalogueView()
     entry: EntryView = EntryView()
     prices: PricesView = PricesView()
+    scaling: ScalingView = ScalingView()
     open_cost: OpenCostView = field(default_factory=OpenCostView)
     ledger: Ledger | None = None
     """As it is kept; None when there is none, or somebody has spoilt it."""
+    ledger_aside: Ledger | None = None
+    """The one in the spec's currency of before another currency was chosen; None when there is none."""
     account: Account | None = None
     """Drawn up of all this by spending.accounted(); None without prices."""
     allowed: int | None = None

@@ -24,17 +24,21 @@ from search_operator.observe.milvus import look_at_milvus
 from search_operator.observe.observation import (
     Capacity,
     CatalogueView,
+    ChildKey,
     MilvusView,
     Observation,
     PodView,
+    PricesView,
     Problem,
+    ScalingView,
 )
 from search_operator.observe.opencost import OpenCostReader
 from search_operator.observe.prices import look_at_prices
 from search_operator.observe.recent import RecentStores, Stores
+from search_operator.observe.scaling import ScalingReader, look_at_scaled_objects, with_scaled_objects
 from search_operator.observe.workloads import job_progress, job_view, pod_view, slices_of
 from search_operator.render.gateway import active_name
-from search_operator.render.ledger import kept_ledger, ledger_name
+from search_operator.render.ledger import kept_ledger, ledger_aside, ledger_name
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class Observer:
     catalogue: CatalogueReader
     capacity: CapacityReader
     http: aiohttp.ClientSession
+    scaling: ScalingReader
     open_cost: OpenCostReader
     recent: RecentStores = field(default_factory=RecentStores)
 
@@ -59,19 +64,20 @@ class Observer:
         pointer = children.get(("ConfigMap", active_name(index.name)))
         book = book_in(pointer)
         credentials = await read_credentials(self.api, index)
-        stores, progress, gateways, capacity, entry, prices = await asyncio.gather(
+        stores, progress, gateways, capacity, entry, (prices, scaling, scaled) = await asyncio.gather(
             self._stores(index, credentials),
             self._progress(pods, jobs),
             look_at_gateways(self.http, pods),
             self._capacity(index, book, credentials),
             look_at_entry(self.api, self.cache, index),
-            look_at_prices(self.api, index),
+            self._beside(index),
         )
-        ledger = kept_ledger(children.get(("ConfigMap", ledger_name(index.name))), index)
+        money = children.get(("ConfigMap", ledger_name(index.name)))
+        ledger = kept_ledger(money, index)
         observation = Observation(
             now=datetime.now(UTC),
             index=index,
-            children=with_entry(children, index, entry),
+            children=with_scaled_objects(with_entry(children, index, entry), scaled),
             pods=pods,
             jobs=tuple(job_view(job, pods, progress.get(job["metadata"]["name"])) for job in jobs),
             snapshot=snapshot_in(pointer),
@@ -83,10 +89,22 @@ class Observer:
             catalogue=stores.catalogue,
             entry=entry,
             prices=prices,
+            scaling=scaling,
             open_cost=self.open_cost.look(index, ledger),
             ledger=ledger,
+            ledger_aside=ledger_aside(money, index),
         )
         return observation, credentials
+
+    async def _beside(
+        self, index: SemanticSearchIndex
+    ) -> tuple[PricesView, ScalingView, dict[ChildKey, Object]]:
+        """What others keep for the index: its prices, what scales it."""
+        return await asyncio.gather(
+            look_at_prices(self.api, index),
+            self.scaling.look(),
+            look_at_scaled_objects(self.api, self.cache, index),
+        )
 
     async def _stores(self, index: SemanticSearchIndex, credentials: StoreCredentials) -> Stores:
         key, now = (index.namespace, index.name), time.monotonic()

@@ -16,7 +16,7 @@ def access_objects(index: SemanticSearchIndex, operator_namespace: str) -> list[
     """ServiceAccounts without any right and without a token, and policies that allow what is needed."""
     return [
         *_service_accounts(index),
-        _policy(index, "encoder", _encoder_policy(index)),
+        _policy(index, "encoder", _encoder_policy(index, operator_namespace)),
         _policy(index, "gateway", _gateway_policy(index)),
         _policy(index, "jobs", _jobs_policy(index, operator_namespace)),
         *([_policy(index, "reranker", _reranker_policy(index))] if reranker_of(index) else []),
@@ -57,12 +57,22 @@ def _policy(index: SemanticSearchIndex, name: str, spec: Object) -> Object:
     return child(index, "networking.k8s.io/v1", "NetworkPolicy", f"{index.name}-{name}", component, body)
 
 
-def _encoder_policy(index: SemanticSearchIndex) -> Object:
-    callers = [_pods(index, component) for component in ("gateway", *_JOBS)]
+def _encoder_policy(index: SemanticSearchIndex, operator_namespace: str) -> Object:
+    # The operator asks for the tokens in flight, by which the autoscaler goes.
+    callers = [*(_pods(index, component) for component in ("gateway", *_JOBS)), _operator(operator_namespace)]
     return {
         "podSelector": {"matchLabels": labels(index.name, "encoder")},
-        "ingress": [{"from": callers, "ports": [_tcp(HTTP_PORT)]}],
+        "ingress": [{"from": [*callers, *_keda(index)], "ports": [_tcp(HTTP_PORT)]}],
     }
+
+
+def _keda(index: SemanticSearchIndex) -> list[Object]:
+    """KEDA's own pods, wherever they are, where they ask the encoders and not Prometheus."""
+    scaling = index.spec.encoder.autoscaling
+    if scaling.mode != "keda" or scaling.prometheus_address:
+        return []
+    anywhere = {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "Exists"}]}
+    return [{"namespaceSelector": anywhere, "podSelector": {"matchLabels": {"app": "keda-operator"}}}]
 
 
 def _gateway_policy(index: SemanticSearchIndex) -> Object:

@@ -1,4 +1,4 @@
-"""The encoder fleet of one fingerprint: Deployment, Service, HPA, PodDisruptionBudget."""
+"""The encoder fleet of one fingerprint: Deployment, Service, PodDisruptionBudget; scaler.py has what scales it."""
 
 from search_plane.release.identity import EncoderIdentity
 from search_plane.release.record import EncoderSource
@@ -10,18 +10,6 @@ from search_operator.render.model_server import artefact_of, model_server_pod
 from search_operator.render.workload import disruption_budget, service, spread
 
 MODEL_DIR = "/models"
-CPU_TARGET_PERCENT = 70
-# Up at once, down slowly: an encoder takes a node, an image and a warm-up to come back.
-BEHAVIOUR: Object = {
-    "scaleUp": {
-        "stabilizationWindowSeconds": 0,
-        "policies": [{"type": "Pods", "value": 4, "periodSeconds": 30}],
-    },
-    "scaleDown": {
-        "stabilizationWindowSeconds": 300,
-        "policies": [{"type": "Pods", "value": 1, "periodSeconds": 120}],
-    },
-}
 FINGERPRINT_LABEL = "semanticsearch.io/fingerprint"
 
 
@@ -47,7 +35,7 @@ def encoder_objects(
     images: Images,
     fleet: Fleet,
 ) -> list[Object]:
-    """One fleet. `replicas` is the autoscaler's alone, within the fleet's bounds; an empty fleet has none of either."""
+    """One fleet. `replicas` is its scaler's alone; a fleet that must be empty has none of either."""
     name = encoder_name(index.name, identity)
     selector = labels(index.name, "encoder") | {FINGERPRINT_LABEL: identity.fingerprint()[7:15]}
     deployment = {
@@ -61,30 +49,9 @@ def encoder_objects(
             },
         }
     }
-    autoscaler = {
-        "spec": {
-            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
-            "minReplicas": fleet.minimum,
-            "maxReplicas": fleet.maximum,
-            "metrics": [
-                {
-                    "type": "Resource",
-                    "resource": {
-                        "name": "cpu",
-                        "target": {"type": "Utilization", "averageUtilization": CPU_TARGET_PERCENT},
-                    },
-                }
-            ],
-            "behavior": BEHAVIOUR,
-        }
-    }
     return [
         child(index, "apps/v1", "Deployment", name, "encoder", deployment),
         service(index, name, "encoder", selector),
-        *(
-            [child(index, "autoscaling/v2", "HorizontalPodAutoscaler", name, "encoder", autoscaler)]
-            * bool(fleet.maximum)
-        ),
         disruption_budget(index, name, "encoder", selector),
     ]
 

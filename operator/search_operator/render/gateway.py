@@ -90,7 +90,6 @@ def _environment(index: SemanticSearchIndex) -> list[Object]:
     found = environment(
         {
             "RELEASE_FILE": f"{RELEASE_DIR}/{RELEASE_KEY}",
-            "NEXT_FILE": f"{RELEASE_DIR}/{NEXT_KEY}",
             "SEARCH_LOG_DESTINATION": log.destination,
             "SEARCH_LOG_INDEX": log_index(index) if log.destination == "Elasticsearch" else "",
         }

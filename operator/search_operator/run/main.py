@@ -21,12 +21,14 @@ from pythonjsonlogger.json import JsonFormatter
 from search_operator.act.execute import Actor
 from search_operator.decide.plan import Installation
 from search_operator.kubernetes_api import CHILD_KINDS, INDEX, OPTIONAL_KINDS, POD, Kind, KubernetesApi
+from search_operator.metrics_api.keeper import MetricsApi
 from search_operator.milvus_api import MilvusPool
 from search_operator.observe.cache import Cache, IndexKey
 from search_operator.observe.capacity import CapacityReader
 from search_operator.observe.elasticsearch import CatalogueReader
 from search_operator.observe.observer import Observer
 from search_operator.observe.opencost import OpenCostReader
+from search_operator.observe.scaling import ScalingReader
 from search_operator.reconcile import NotYet, Reconciler
 from search_operator.render.child import MANAGED_BY, Images
 from search_operator.run import metrics
@@ -50,6 +52,7 @@ class Operator:
     queue: WorkQueue[IndexKey]
     leadership: Leadership
     watches: Watches
+    metrics_api: MetricsApi
 
     async def run(self, stop: asyncio.Event) -> None:
         """Fill the cache first, then watch, then stand for election; returns after `stop`."""
@@ -71,6 +74,7 @@ class Operator:
                 tasks.create_task(self._relist()),
                 tasks.create_task(self.leadership.run(self.client, self.api, self._lead)),
                 tasks.create_task(self._show()),
+                tasks.create_task(self.metrics_api.run()),
             ]
             await watching
             for helper in helpers:
@@ -80,9 +84,13 @@ class Operator:
     async def _lead(self) -> None:
         for key in self.cache.indexes:
             self.queue.add(key)
-        async with asyncio.TaskGroup() as workers:
-            for _ in range(self.settings.workers):
-                workers.create_task(self.queue.work())
+        try:
+            async with asyncio.TaskGroup() as workers:
+                for _ in range(self.settings.workers):
+                    workers.create_task(self.queue.work())
+        finally:
+            # From now on the next leader tells of them.
+            metrics.forget_all()
 
     async def _first_list(self) -> None:
         """The barrier: no worker runs before all children are known, or it would apply them all again."""
@@ -155,9 +163,12 @@ async def assemble(settings: Settings) -> AsyncIterator[Operator]:
     def told(key: IndexKey, said: dict[str, Any]) -> None:
         metrics.tell(*key, said)
 
+    scaling = ScalingReader(api, lambda: metrics_api.standing.problem)
     reconciler = Reconciler(
         cache=cache,
-        observer=Observer(api, cache, milvus, catalogue, CapacityReader(api, milvus), http, open_cost),
+        observer=Observer(
+            api, cache, milvus, catalogue, CapacityReader(api, milvus), http, scaling, open_cost
+        ),
         actor=Actor(api, milvus, cache, lambda: leadership.leading),
         installation=Installation(
             Images(settings.plane_image, settings.image_pull_policy, settings.plane_gpu_image),
@@ -192,8 +203,24 @@ async def assemble(settings: Settings) -> AsyncIterator[Operator]:
 
     queue: WorkQueue[IndexKey] = WorkQueue(handle=handle, on_error=on_error)
     watches = Watches(cache, queue, leadership)
+
+    def registered() -> None:
+        scaling.forget()
+        for key in cache.indexes:
+            queue.add(key)
+
+    metrics_api = MetricsApi(
+        api,
+        pods_of=cache.pods_in,
+        leading=lambda: leadership.leading,
+        needed=lambda: bool(cache.indexes),
+        namespace=settings.namespace,
+        registered=registered,
+        on=settings.metrics_api,
+        port=settings.metrics_api_port,
+    )
     try:
-        yield Operator(settings, client, api, cache, queue, leadership, watches)
+        yield Operator(settings, client, api, cache, queue, leadership, watches, metrics_api)
     finally:
         open_cost.close()
         await http.close()
@@ -244,8 +271,7 @@ def _configure_logging(level: str) -> None:
     logging.getLogger("elastic_transport").setLevel(logging.ERROR)
 
 
-async def _main() -> None:
-    settings = settings_from()
+async def _main(settings: Settings) -> None:
     _configure_logging(settings.log_level)
     start_http_server(settings.metrics_port)
     stop = asyncio.Event()
@@ -257,10 +283,14 @@ async def _main() -> None:
 
 
 def main() -> int:
-    """Run the operator; 2 when the environment lacks a setting."""
+    """Run the operator; 2 when the environment lacks a setting, or one is wrong."""
     try:
-        asyncio.run(_main())
+        settings = settings_from()
     except KeyError as missing:
         print(f"the environment variable {missing} is not set", file=sys.stderr)
         return 2
+    except ValueError as wrong:
+        print(f"the environment: {wrong}", file=sys.stderr)
+        return 2
+    asyncio.run(_main(settings))
     return 0

@@ -16,6 +16,19 @@ RECONCILE_SECONDS = Histogram(
 )
 QUEUE_DEPTH = Gauge("semantic_search_operator_queue_depth", "Indexes that wait for a worker.")
 LEADER = Gauge("semantic_search_operator_leader", "1 while this replica leads.")
+METRICS_API_REQUESTS = Counter(
+    "semantic_search_operator_metrics_api_requests_total",
+    "Requests to the custom-metrics API of this replica, by HTTP status.",
+    ["status"],
+)
+METRICS_API_SILENT = Counter(
+    "semantic_search_operator_metrics_api_silent_pods_total",
+    "Encoder pods that were left out of an answer, for they told no tokens in flight in time.",
+)
+METRICS_API_CERTIFICATE_ENDS = Gauge(
+    "semantic_search_operator_metrics_api_certificate_ends_seconds",
+    "When the serving certificate of the custom-metrics API ends, in seconds since 1970.",
+)
 CONDITION = Gauge(
     "semantic_search_index_condition",
     "Condition of an index: 1 true, 0 false, -1 unknown.",
@@ -239,3 +252,9 @@ def forget(namespace: str, index: str) -> None:
     _told.pop((namespace, index), None)
     for metric in (ENCODERS, ROWS, ON_ACTIVE, ON_POLICY, RERANKERS, *_SERIES):
         metric.remove_by_labels({"namespace": namespace, "index": index})
+
+
+def forget_all() -> None:
+    """Drop the series of all indexes: another replica tells of them now."""
+    for key in list(_told):
+        forget(*key)

@@ -22,11 +22,16 @@ class Settings:
     lease_seconds: int
     probe_port: int
     metrics_port: int
+    metrics_api: bool
+    metrics_api_port: int
     log_level: str
 
 
 def settings_from(environ: Mapping[str, str] = os.environ) -> Settings:
-    """Raises KeyError naming the variable that is missing."""
+    """Raises KeyError naming the variable that is missing, ValueError naming the one that is wrong."""
+    metrics_api = environ.get("METRICS_API", "on")
+    if metrics_api not in ("on", "off"):
+        raise ValueError(f"METRICS_API is {metrics_api!r}; write on or off")
     return Settings(
         plane_image=environ["PLANE_IMAGE"],
         plane_gpu_image=environ.get("PLANE_GPU_IMAGE", ""),
@@ -40,5 +45,7 @@ def settings_from(environ: Mapping[str, str] = os.environ) -> Settings:
         lease_seconds=int(environ.get("LEASE_SECONDS", "15")),
         probe_port=int(environ.get("PROBE_PORT", "8081")),
         metrics_port=int(environ.get("METRICS_PORT", "8080")),
+        metrics_api=metrics_api == "on",
+        metrics_api_port=int(environ.get("METRICS_API_PORT", "6443")),
         log_level=environ.get("LOG_LEVEL", "INFO"),
     )

@@ -2,17 +2,31 @@
 
 import math
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from search_operator.render.encoder import BEHAVIOUR, CPU_TARGET_PERCENT
+from search_operator.api.autoscaling import Autoscaling
+from search_operator.render.scaler import CPU_TARGET_PERCENT, behaviour
 
 STEP = 60_000
 # The controller leaves a deviation of a tenth alone.
 _TOLERANCE = 0.1
-_UP, _DOWN = BEHAVIOUR["scaleUp"], BEHAVIOUR["scaleDown"]
-_UP_A_STEP = max(p["value"] * STEP // (p["periodSeconds"] * 1000) for p in _UP["policies"])
-_DOWN_EVERY = max(p["periodSeconds"] * 1000 // p["value"] for p in _DOWN["policies"])
-_REMEMBERED = _DOWN["stabilizationWindowSeconds"] * 1000 // STEP
+
+
+@dataclass(frozen=True)
+class Pace:
+    """So many pods at most in so many milliseconds; a period shorter than a step is repeated in it."""
+
+    pods: int
+    every: int
+
+    @classmethod
+    def of(cls, rules: Mapping[str, Any]) -> "Pace":
+        """By the one policy of a `scaleUp` or `scaleDown`."""
+        (policy,) = rules["policies"]
+        period = policy["periodSeconds"] * 1000
+        return cls(policy["value"] * max(1, STEP // period), max(STEP, period))
 
 
 @dataclass
@@ -33,9 +47,18 @@ class Scaled:
     start: int
     """How long an encoder takes to start, in milliseconds."""
     encoders: list[Encoder] = field(default_factory=list)
+    scaling: Autoscaling = field(default_factory=Autoscaling)
+    """How fast encoders come and go."""
     _made: int = 0
-    _wished: deque[int] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+    _wished: deque[int] = field(default_factory=deque)
+    _grown: int | None = None
     _shrunk: int = 0
+
+    def __post_init__(self) -> None:
+        rules = behaviour(self.scaling)
+        self._up, self._down = Pace.of(rules["scaleUp"]), Pace.of(rules["scaleDown"])
+        remembered = rules["scaleDown"]["stabilizationWindowSeconds"] * 1000 // STEP
+        self._wished = deque(maxlen=max(1, remembered))
 
     def begin(self, now: int, count: int) -> None:
         """So many that run and are ready when the simulation begins."""
@@ -58,11 +81,14 @@ class Scaled:
         if count > maximum:
             return self._to(now, maximum)
         if wish > count:
-            return self._to(now, min(wish, count + _UP_A_STEP))
+            if self._grown is not None and now - self._grown < self._up.every:
+                return []
+            self._grown = now
+            return self._to(now, min(wish, count + self._up.pods))
         steady = min(max(self._wished), maximum)
-        if steady < count and now - self._shrunk >= _DOWN_EVERY:
+        if steady < count and now - self._shrunk >= self._down.every:
             self._shrunk = now
-            return self._to(now, count - 1)
+            return self._to(now, max(steady, count - self._down.pods))
         return []
 
     def _wish(self, now: int, load: float) -> int:

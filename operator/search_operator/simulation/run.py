@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+from search_operator.api.autoscaling import Autoscaling
 from search_operator.api.spec import Spec
 from search_operator.decide.capacity import Fleet as Bounds
 from search_operator.decide.cost import tariff_of
@@ -43,6 +44,8 @@ class Scenario:
     queries_per_encoder: float = QUERIES_PER_ENCODER
     start: timedelta = DEFAULT_LEAD
     zone: ZoneInfo = SHANGHAI
+    scaling: Autoscaling = field(default_factory=Autoscaling)
+    """How fast encoders come and go."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,7 @@ def scenario_of(
         queries_per_encoder=queries_per_encoder,
         start=start,
         zone=zone,
+        scaling=spec.encoder.autoscaling,
     )
 
 
@@ -126,7 +130,8 @@ class _Run:
 
     def __init__(self, scenario: Scenario, trace: Trace) -> None:
         self.scenario, self.trace = scenario, trace
-        self.fleet = Scaled(scenario.queries_per_encoder, int(scenario.start.total_seconds() * 1000))
+        start = int(scenario.start.total_seconds() * 1000)
+        self.fleet = Scaled(scenario.queries_per_encoder, start, scaling=scenario.scaling)
         self.fleet.begin(trace.start, scenario.minimum)
         self.ledger = opened(scenario.tariff.currency if scenario.tariff else "", trace.start)
         self.months: dict[str, MonthRow] = {}

@@ -47,6 +47,7 @@ class Parts:
         self.fields = unread(CatalogueFields())
         self.fault: dict[str, Unavailable] = {}
         self.silent: set[str] = set()
+        self.words_may_answer = asyncio.Event()
         self.cancelled: list[str] = []
         self.whole = True
         self.asked: list[str] = []
@@ -75,17 +76,26 @@ class Parts:
 
     async def matching(self, body: dict[str, Any], _text: str, _until: float) -> Words:
         await self._part("elasticsearch")
+        await self.words_may_answer.wait()
         found = [("b", 7.0), ("c", 5.0)][: body["size"]]
         return Words(found, 2, True, {} if "aggs" in body else None)
 
 
-def found_in(parts: Parts, mode: Mode = "fused", wait: float = LONG, facets: bool = False) -> Found:
+def found_in(
+    parts: Parts,
+    mode: Mode = "fused",
+    wait: float = LONG,
+    facets: bool = False,
+    catalogue: float = LONG,
+    told_after: float = 0.0,
+) -> Found:
     """What is found, within seconds."""
 
     async def story() -> Found:
-        patience = Patience(LONG, wait, wait)
+        patience = Patience(LONG, wait, wait, catalogue)
         until = asyncio.get_running_loop().time() + LONG
         asking = Asking(cast(ReleasePath, parts), parts.metrics, patience, until)
+        asyncio.get_running_loop().call_later(told_after, parts.words_may_answer.set)
         async with asyncio.timeout(5):
             return await find(asking, Wanted(mode, as_written("耳机"), EVERYTHING, 10, facets, Fusion()))
 
@@ -142,13 +152,38 @@ def test_a_late_meaning_is_waited_for_no_longer_and_given_up(part: str) -> None:
     assert f'gateway_dependency_errors_total{{dependency="{part}",reason="late"}} 1.0' in errors
 
 
-@pytest.mark.parametrize(("reason", "late"), [("connection", False), ("timeout", True)])
-def test_without_the_words_meaning_answers(reason: str, late: bool) -> None:
+@pytest.mark.parametrize(
+    ("reason", "doubt"), [("connection", False), ("http_500", False), ("timeout", True), ("open", True)]
+)
+def test_without_the_words_meaning_answers(reason: str, doubt: bool) -> None:
     parts = Parts()
     parts.fault["elasticsearch"] = away("elasticsearch", reason)
     found = found_in(parts, facets=True)
     assert (found.path, ids(found), found.degraded) == ("semantic", ["a", "b"], ("keyword", "facets"))
-    assert (found.semantic_failed, found.words_late) == (False, late)
+    assert (found.semantic_failed, found.catalogue_in_doubt) == (False, doubt)
+
+
+def test_late_words_leave_the_join_some_of_the_catalogue_s_time() -> None:
+    parts = Parts()
+    parts.silent.add("elasticsearch")
+    found = found_in(parts, catalogue=0.05)
+    assert (found.path, ids(found), found.degraded) == ("semantic", ["a", "b"], ("keyword",))
+    assert (found.catalogue_in_doubt, found.semantic_failed) == (True, False)
+    assert parts.cancelled == ["elasticsearch"]
+    errors = parts.metrics.text().decode()
+    assert 'gateway_dependency_errors_total{dependency="elasticsearch",reason="late"} 1.0' in errors
+
+
+@pytest.mark.parametrize("mode", ["silent", "failed"])
+def test_without_the_meaning_words_have_all_their_time(mode: str) -> None:
+    """Whatever the join then has left: there is nothing else to answer from."""
+    parts = Parts()
+    if mode == "silent":
+        parts.silent.add("milvus")
+    else:
+        parts.fault["milvus"] = away("milvus")
+    found = found_in(parts, wait=0.2, catalogue=0.05, told_after=0.1)
+    assert (found.path, ids(found), found.degraded) == ("keyword", ["b", "c"], ("semantic",))
 
 
 def test_without_the_words_meaning_is_waited_for_longer() -> None:

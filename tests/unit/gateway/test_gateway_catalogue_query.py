@@ -126,7 +126,9 @@ def test_what_fits_is_of_the_brand_or_names_it() -> None:
     assert fits["bool"]["should"] == [
         {"terms": {"brand": ["小米"]}},
         {"match_phrase": {"name": "小米"}},
+        {"match_phrase": {"name": {"query": "小米", "analyzer": "standard"}}},
         {"match_phrase": {"name": "红米"}},
+        {"match_phrase": {"name": {"query": "红米", "analyzer": "standard"}}},
     ]
 
 
@@ -163,6 +165,7 @@ def test_a_preferred_brand_may_stand_in_the_title_alone() -> None:
     assert brand == [
         {"terms": {"brand": ["小米/Xiaomi"]}},
         {"match_phrase": {"name": "小米"}},
+        {"match_phrase": {"name": {"query": "小米", "analyzer": "standard"}}},
         {"match_phrase": {"name": "xiaomi"}},
     ]
 

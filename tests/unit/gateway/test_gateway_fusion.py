@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from search_plane.gateway.fusion import K0, fuse, fuse_in_tiers
+from search_plane.gateway.fusion import K0, fuse, fuse_in_tiers, weighed
 from search_plane.release.policy import Fusion
 
 FUSION = Fusion(semantic_weight=0.6, keyword_weight=0.4)
@@ -60,3 +60,15 @@ def test_one_order_alone_stays_as_it_is(semantic: list[str], again: list[str]) -
     assert [one for one, _ in fuse(semantic, [], FUSION)] == semantic
     # An id that comes twice counts where it comes first.
     assert [one for one, _ in fuse([], again, FUSION)] == list(dict.fromkeys(again))
+
+
+def test_the_less_of_a_query_is_known_the_less_its_words_count() -> None:
+    known, unknown = (weighed(FUSION, share) for share in (1.0, 0.1))
+    assert known == FUSION
+    assert unknown.semantic_weight == FUSION.semantic_weight
+    assert unknown.keyword_weight == pytest.approx(FUSION.keyword_weight / 10)
+    near, words = ["a", "b", "c"], ["c", "x", "y"]
+    assert next(one for one, _ in fuse(near, words, known)) == "c"
+    assert [one for one, _ in fuse(near, words, unknown)] == ["c", "a", "b", "x", "y"]
+    apart = [one for one, _ in fuse(["a", "b"], ["x", "y"], unknown)]
+    assert apart == ["a", "b", "x", "y"]

@@ -12,8 +12,13 @@ def understood(**known: object) -> Understood:
     return Understood("手机", "手机", **known)  # type: ignore[arg-type]
 
 
-def seen(category: str | None = "智能手机", price: float | None = None, title: str = "手机") -> Seen:
-    return Seen(title, category, price)
+def seen(
+    category: str | None = "智能手机",
+    price: float | None = None,
+    title: str = "手机",
+    near: float | None = None,
+) -> Seen:
+    return Seen(title, category, price, near)
 
 
 def test_a_query_of_which_nothing_is_known_prefers_nothing() -> None:
@@ -29,6 +34,26 @@ def test_the_kind_that_is_meant_comes_before_others() -> None:
         0,
         2,
     ]
+
+
+def test_a_kind_that_one_word_tells_gives_way_to_what_the_nearest_hits_are() -> None:
+    hits = [seen("茶叶"), seen("狗粮", near=0.6), seen("茶叶"), seen("狗粮", near=0.5)]
+    assert preferred(hits, understood(kinds=(("茶叶", 0.3),))) == [1, 3, 0, 2]
+
+
+def test_the_nearest_hits_do_not_outvote_a_kind_that_the_words_tell_surely() -> None:
+    hits = [seen("手机壳", near=0.7), seen(near=0.65), seen("手机壳", near=0.6), seen(near=0.5)]
+    assert preferred(hits, understood(kinds=PHONES)) == [1, 3, 0, 2]
+
+
+def test_only_the_ten_nearest_vote() -> None:
+    nearest = [seen("狗粮", near=0.9)] * 10
+    assert preferred([seen(near=0.1), *nearest], understood(price="low"))[0] == 1
+
+
+def test_hits_without_a_category_have_no_vote() -> None:
+    hits = [seen("茶叶"), seen(None, near=0.6), seen("茶叶")]
+    assert preferred(hits, understood(kinds=(("茶叶", 1.0),))) == [0, 2, 1]
 
 
 def test_the_model_comes_before_its_neighbours() -> None:
@@ -57,6 +82,7 @@ HITS = st.lists(
         st.sampled_from(["智能手机", "手机壳", None]),
         st.none() | st.floats(0, 1e6),
         st.sampled_from(["小米14", "", "手机"]),
+        st.none() | st.floats(-1, 1),
     ),
     max_size=2 * POOL,
 )

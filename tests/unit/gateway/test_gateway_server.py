@@ -238,7 +238,14 @@ def test_the_description_is_whole(client: TestClient) -> None:
 def test_routes_are_counted_under_bounded_names(client: TestClient) -> None:
     client.get("/healthz")
     client.get("/some/random/path")
+    client.get("/")
+    client.get("/page/page.js")
+    client.get("/page/random.js")
+    client.get("/page/random/path")
+    client.post("/click", json={})
     text = client.get("/metrics").text
+    for route, status in (("/", 200), ("/click", 400), ("/page/{name}", 200), ("/page/{name}", 404)):
+        assert f'gateway_requests_total{{route="{route}",status="{status}"}} 1.0' in text
     assert 'gateway_requests_total{route="/healthz",status="200"} 1.0' in text
-    assert 'gateway_requests_total{route="other",status="404"} 1.0' in text
+    assert 'gateway_requests_total{route="other",status="404"} 2.0' in text
     assert "random" not in text

@@ -43,6 +43,8 @@ class Fleet(RuleBasedStateMachine):
         # What an operator saw of each node: nobody can bill what nobody saw.
         self.seen: dict[str, int] = {}
         self.kept = opened("USD", START).to_json()
+        # What was not listed although it was there: two days later nobody knows what of it was counted.
+        self.missed: set[str] = set()
         self.read_by_other: str | None = None
         self.highest_seen_clock = START
 
@@ -70,6 +72,17 @@ class Fleet(RuleBasedStateMachine):
         ledger = ledger_in(self.kept)
         assert ledger is not None
         self.kept = accrue(ledger, self._nodes(listed), TARIFF, now).to_json()
+        self.highest_seen_clock = max(self.highest_seen_clock, now)
+
+    @rule(missed=st.integers(1, 4))
+    def the_operator_looks_at_a_list_that_lacks_some(self, missed: int) -> None:
+        """A label was taken off, a right was missing: what is not listed may run on, and come back after days."""
+        now = self.time + self.skew
+        ledger = ledger_in(self.kept)
+        assert ledger is not None
+        nodes = self._nodes(True)
+        self.missed |= {node.uid for node in nodes[:missed]}
+        self.kept = accrue(ledger, nodes[missed:], TARIFF, now).to_json()
         self.highest_seen_clock = max(self.highest_seen_clock, now)
 
     @rule()
@@ -106,7 +119,7 @@ class Fleet(RuleBasedStateMachine):
         at_least = sum(
             max(0, min(mark.upto, pod.end or mark.upto) - pod.start)
             for pod in self.pods
-            if (mark := ledger.marks.get(pod.uid))
+            if (mark := ledger.marks.get(pod.uid)) and pod.uid not in self.missed
         )
         assert at_least * PRICE <= raw(ledger, "encoder") <= at_most * PRICE
         assert raw(ledger, "milvus") == FIXED * (self.highest_seen_clock - START)

@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from search_operator.decide.plan import plan
 from search_operator.decide.rollout import rollout
-from search_operator.observe.observation import Capacity
+from search_operator.decide.scaling import SCALER_KINDS
+from search_operator.observe.observation import Capacity, ScalingView
 from search_operator.render.encoder import encoder_name
 from search_operator.render.entry import entry_key
 from search_operator.render.policy import policy_of
@@ -84,6 +86,13 @@ def restart(world: World, number: int) -> None:
     """The n-th gateway's container restarts on the file that its pod has."""
     if gateway := world.gateway(number):
         gateway.restart()
+
+
+def keda_goes(world: World, _: int) -> None:
+    """KEDA is uninstalled, its CRDs with it, and so what was of their kinds."""
+    world.scaling = replace(world.scaling, keda=False)
+    for key in [key for key in world.children if key[0] == "ScaledObject"]:
+        world.delete_child(key)
 
 
 def bad_answers(world: World, number: int) -> None:
@@ -183,6 +192,16 @@ ROLLOUT: dict[str, Callable[[World, int], object]] = {
     "measured well": lambda world, _: world.measures.clear(),
     "bad answers": bad_answers,
     "candidate's encoders broken": break_candidate,
+    "metrics api ours": set_world("scaling", ScalingView("Ours", True)),
+    "metrics api another's": set_world("scaling", ScalingView("Theirs", keda=True)),
+    "metrics api silent": lambda world, _: setattr(
+        world, "scaling", replace(world.scaling, metrics_api="Unavailable")
+    ),
+    "no metrics api": set_world("scaling", ScalingView("Absent")),
+    "keda comes": lambda world, _: setattr(world, "scaling", replace(world.scaling, keda=True)),
+    "keda goes": keda_goes,
+    "by keda": spec(encoder={"autoscaling": {"mode": "keda"}}),
+    "by an hpa": spec(encoder={"autoscaling": {"mode": "hpa"}}),
     "too few devices": set_world("capacity", Capacity(gpus_total=1, gpus_free=0)),
     "enough devices": set_world("capacity", Capacity()),
 }
@@ -240,6 +259,9 @@ def at_rest(world: World, kept: frozenset[str] = frozenset()) -> None:
     assert set(world.collections) == parts | kept
     fleets = {n for (kind, n) in world.children if kind == "Deployment" and "-encoder-" in n}
     assert fleets == {encoder_name("products", record.encoder) for record in held}
+    scaled = sorted(name for kind, name in world.children if kind in SCALER_KINDS)
+    empty = {name for name in fleets if world.children["Deployment", name]["spec"].get("replicas") == 0}
+    assert scaled == sorted(fleets - empty), "a fleet has no scaler, or two"
     releases = {child["metadata"]["labels"].get("semanticsearch.io/release") for child in jobs(world)}
     assert releases <= {record.release for record in held}
     assert {gateway.current.release for gateway in world.gateways.values() if gateway.current} == {

@@ -5,6 +5,7 @@ from typing import Any, get_args
 
 from search_operator.api.index import SemanticSearchIndex
 from search_operator.api.status import ConditionType
+from search_operator.decide.scaling import SCALER_KINDS
 from search_operator.observe.book import Book, book_in
 from search_operator.render.encoder import encoder_name
 from search_plane.release.record import ReleaseSnapshot, collection_name
@@ -81,15 +82,27 @@ def check_encoders_go(
 
 def check_bill(allowed: int, children: Mapping[tuple[str, str], Object]) -> None:
     """All fleets together can't grow beyond what the bill allows."""
-    maxima = {
-        name: child["spec"]["maxReplicas"]
-        for (kind, name), child in children.items()
-        if kind == "HorizontalPodAutoscaler"
-    }
-    for (kind, name), child in children.items():
-        if kind == "HorizontalPodAutoscaler":
-            assert child["spec"]["minReplicas"] <= child["spec"]["maxReplicas"], f"{name}: {child['spec']}"
-    assert sum(maxima.values()) <= allowed, f"too many encoders: {maxima}"
+    names = {name for kind, name in children if kind in SCALER_KINDS and ("Deployment", name) in children}
+    found = {name: bounds for name in names if (bounds := scaler_bounds(children, name))}
+    assert all(low <= high for low, high in found.values()), found
+    assert sum(high for _, high in found.values()) <= allowed, f"too many encoders: {found}"
+
+
+def scaler_bounds(children: Mapping[tuple[str, str], Object], name: str) -> tuple[int, int] | None:
+    """Fewest and most encoders that the scaler of a Deployment allows; None without one."""
+    if hpa := children.get(("HorizontalPodAutoscaler", name)):
+        return hpa["spec"]["minReplicas"], hpa["spec"]["maxReplicas"]
+    if scaled := children.get(("ScaledObject", name)):
+        return scaled["spec"]["minReplicaCount"], scaled["spec"]["maxReplicaCount"]
+    return None
+
+
+def check_one_scaler(key: tuple[str, str], children: Mapping[tuple[str, str], Object]) -> None:
+    """A scaler is applied only where no other one is."""
+    kind, name = key
+    if kind in SCALER_KINDS:
+        others = [other for other in SCALER_KINDS - {kind} if (other, name) in children]
+        assert not others, f"{kind} {name} is applied beside a {others}"
 
 
 def check_status(

@@ -44,6 +44,7 @@ _BESIDE: dict[str, Json] = {
     "spec.cost.prices.elasticsearchNodes": at(
         "spec.cost.prices.elasticsearchNodes", {"count": 3, "nodeHour": "0.5"}
     ),
+    "spec.cost.openCost": at("spec.cost.openCost.url", "http://opencost.opencost.svc:9003"),
     "spec.backup": at("spec.backup.destination", "s3://backups/products"),
     "spec.rollout.gates.judgedQueries": at("spec.rollout.gates.judgedQueries.configMapRef.name", "judged"),
     "spec.encoder.weights.persistentVolumeClaim": at(

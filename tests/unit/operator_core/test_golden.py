@@ -5,6 +5,7 @@ After a wanted change: `UPDATE_GOLDEN=1 python -m pytest tests/unit/operator_cor
 
 import json
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ import yaml
 from search_operator.decide.plan import desired_children
 from search_operator.decide.release import State
 from search_operator.decide.rollout import rollout
+from search_operator.decide.scaling import SCALER_KINDS
+from search_operator.observe.observation import ScalingView
 from search_plane.gateway.settings import Settings
 
 from tests.unit.operator_core.builders import INSTALLATION, UID, Object, sample
@@ -86,12 +89,33 @@ FRONT_DOOR = reach(begun("production", search=SEARCH), State.ACTIVE)
 _SALE = begun("production")
 _SALE.now = datetime(2026, 11, 10, 12, tzinfo=UTC)
 IN_WINDOW = reach(_SALE, State.ACTIVE)
+BY_CPU = reach(replace(begun("production"), scaling=ScalingView("Absent")), State.ACTIVE)
+BY_KEDA = {
+    source: reach(
+        replace(
+            begun("production", encoder={"autoscaling": {"mode": "keda", **address}}),
+            scaling=ScalingView("Ours", knows_metric=True, keda=True),
+        ),
+        State.ACTIVE,
+    )
+    for source, address in (
+        ("encoders", {}),
+        ("prometheus", {"prometheusAddress": "http://prometheus.monitoring.svc:9090"}),
+    )
+}
 GOLDEN_FILES = {
     **{f"{name}-building": found for name, found in BUILDING.items()},
     **{f"{name}-active": found for name, found in ACTIVE.items()},
     "production-switching": SWITCHING,
     "production-front-door": FRONT_DOOR,
     "production-in-window": [c for c in IN_WINDOW if c["kind"] == "HorizontalPodAutoscaler"],
+    "production-by-cpu": [c for c in BY_CPU if c["kind"] in SCALER_KINDS],
+    **{
+        f"production-by-keda-{source}": [
+            c for c in found if c["kind"] in SCALER_KINDS or c["metadata"]["name"] == "products-encoder"
+        ]
+        for source, found in BY_KEDA.items()
+    },
 }
 EVERY = [child for found in (*GOLDEN_FILES.values(), VERIFYING) for child in found]
 
@@ -299,13 +323,17 @@ def test_network_policies_open_only_what_is_needed(name: str) -> None:
         assert spec["policyTypes"] == ["Ingress", "Egress"]
         assert all(rule["ports"] for rule in (*spec["ingress"], *spec.get("egress", ())))
     assert "egress" not in encoder
-    callers = encoder["ingress"][0]["from"]
+    *callers, operator = encoder["ingress"][0]["from"]
     components = {c["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for c in callers}
     assert components == {"gateway", "build", "catchup", "verify", "refresh"}
     assert all("namespaceSelector" not in caller for caller in callers)
     assert "from" not in gateway["ingress"][0]
-    operator = jobs["ingress"][0]["from"][0]["namespaceSelector"]["matchLabels"]
-    assert operator == {"kubernetes.io/metadata.name": "semantic-search-system"}
+    # The operator asks encoders for their tokens in flight, and jobs for their progress.
+    assert operator == jobs["ingress"][0]["from"][0]
+    assert operator == {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "semantic-search-system"}},
+        "podSelector": {"matchLabels": {"app.kubernetes.io/name": "semantic-search-operator"}},
+    }
     for spec in (gateway, jobs):
         dns, to_encoder, stores = spec["egress"]
         assert [(p["protocol"], p["port"]) for p in dns["ports"]] == [("UDP", 53), ("TCP", 53)]

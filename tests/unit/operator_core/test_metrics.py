@@ -6,7 +6,7 @@ from pathlib import Path
 from prometheus_client import REGISTRY
 from prometheus_client.metrics import MetricWrapperBase
 from search_operator.run import metrics
-from search_operator.run.metrics import forget, tell
+from search_operator.run.metrics import forget, forget_all, tell
 
 NAMESPACE, INDEX = "search", "metrics-test"
 KEY = {"namespace": NAMESPACE, "index": INDEX}
@@ -133,6 +133,15 @@ def test_the_comparison_with_opencost_is_shown() -> None:
     assert series("ssi_opencost_spent") == {}
     assert series("ssi_opencost_agrees") == {}
     forget(NAMESPACE, INDEX)
+
+
+def test_who_leads_no_more_tells_of_no_index() -> None:
+    tell(NAMESPACE, INDEX, {"encoder": {"ready": 4}, "cost": {"currency": "USD", "spent": "1.00"}})
+    tell(NAMESPACE, "metrics-other", {"encoder": {"ready": 4}})
+    forget_all()
+    names = ("semantic_search_index_encoders", "ssi_cost_spent")
+    left = [s for m in REGISTRY.collect() for s in m.samples if s.name in names]
+    assert left == []
 
 
 def test_the_document_lists_every_metric_with_its_labels() -> None:

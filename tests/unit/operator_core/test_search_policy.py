@@ -1,6 +1,7 @@
 """The policy beside the pointer: applied at once, completed where an older operator wrote none, and never a switch."""
 
 import dataclasses
+import json
 from typing import Any
 
 import pytest
@@ -108,7 +109,7 @@ def test_the_status_counts_the_gateways_that_hold_it() -> None:
     world.reconcile()
     revision = policy_of(world.index).revision()
     said = world.body["status"]
-    told = {"policy": revision, "gateways": 3, "onPolicy": 0, "degraded": False, "breakers": []}
+    told = {"policy": revision, "gateways": 3, "onPolicy": 0, "refused": 0, "degraded": False, "breakers": []}
     assert said["search"] == told
     ready = condition(said, "SearchReady")
     assert (ready["status"], ready["reason"]) == ("True", "Serving")
@@ -172,6 +173,41 @@ def test_while_paused_gateways_keep_what_they_have() -> None:
     assert not policy_awaited(world.observe())
     world.settle()
     assert held(world) != before
+
+
+def test_why_a_policy_is_refused_is_told_and_the_index_stays_ready() -> None:
+    world = settled()
+    observation = world.observe()
+    why = "is no search policy: breaker.sort: Extra inputs are not permitted"
+    first, second, third = observation.gateways
+
+    def refusing(gateway: GatewayView, policy: str, why: str) -> GatewayView:
+        assert gateway.state is not None
+        said = {"policy": policy, "waiting_for": {"policy.json": why, "milvus": "does not answer"}}
+        return dataclasses.replace(gateway, state=gateway.state.model_copy(update=said))
+
+    present = policy_of(world.index).revision()
+    gateways = (refusing(first, "older", why), refusing(second, "older", why), third)
+    said = status(dataclasses.replace(observation, gateways=gateways), Outcome())
+    assert (said["search"]["onPolicy"], said["search"]["refused"]) == (1, 2)
+    assert said["search"]["refusedBecause"] == why
+    ready = condition(said, "SearchReady")
+    assert (ready["status"], ready["reason"]) == ("True", "PolicyRefused")
+    assert f"policy {present} is refused by 2 of 3 gateways" in ready["message"]
+    assert f"policy.json {why}" in ready["message"]
+    assert "Extra" not in json.dumps(said["conditions"]).replace(ready["message"], "")
+    assert condition(said, "Ready")["status"] == "True"
+
+    longest = status(
+        dataclasses.replace(observation, gateways=(refusing(first, "older", "x" * 9000),)), Outcome()
+    )
+    assert len(longest["search"]["refusedBecause"]) == 300
+    # One that holds the present policy refuses nothing.
+    said = status(
+        dataclasses.replace(observation, gateways=(refusing(first, present, why), second, third)), Outcome()
+    )
+    assert (said["search"]["refused"], "refusedBecause" in said["search"]) == (0, False)
+    assert condition(said, "SearchReady")["reason"] == "Serving"
 
 
 def test_open_breakers_are_told_and_the_index_stays_ready() -> None:

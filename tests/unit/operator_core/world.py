@@ -35,11 +35,12 @@ from search_operator.observe.observation import (
     OpenCostView,
     PricesView,
     Problem,
+    ScalingView,
 )
 from search_operator.observe.observer import snapshot_in
 from search_operator.observe.workloads import job_view, pod_view
 from search_operator.render.encoder import encoder_name
-from search_operator.render.ledger import kept_ledger
+from search_operator.render.ledger import kept_ledger, ledger_aside
 from search_plane.release.identity import EncoderIdentity
 from search_plane.release.record import ReleaseSnapshot
 
@@ -47,8 +48,10 @@ from tests.unit.operator_core.builders import INSTALLATION, START, Object
 from tests.unit.operator_core.promises import (
     check_bill,
     check_encoders_go,
+    check_one_scaler,
     check_pointer,
     check_status,
+    scaler_bounds,
     why_needed,
 )
 from tests.unit.operator_core.simulated_gateway import SimulatedGateway
@@ -85,6 +88,8 @@ class World(Resource):
     pointer_changed: datetime = START
     prices: PricesView = field(default_factory=PricesView)
     """Prices of a shared ConfigMap."""
+    scaling: ScalingView = field(default_factory=lambda: ScalingView("Ours", knows_metric=True))
+    """What the cluster has to scale by."""
     open_cost: OpenCostView = field(default_factory=OpenCostView)
     """What OpenCost answered last."""
     last_steps: tuple[Step, ...] = ()
@@ -110,8 +115,10 @@ class World(Resource):
             milvus=self.milvus.view(),
             catalogue=CatalogueView(problem=self.catalogue_problem, documents=self.documents),
             prices=self.prices,
+            scaling=self.scaling,
             open_cost=self.open_cost,
             ledger=kept_ledger(children.get(LEDGER), self.index),
+            ledger_aside=ledger_aside(children.get(LEDGER), self.index),
         )
         return accounted(seen)
 
@@ -238,6 +245,7 @@ class World(Resource):
         key = (wish["kind"], wish["metadata"]["name"])
         assert "deletionTimestamp" not in self.body["metadata"], f"{key} is applied for a deleted index"
         live = self.children.get(key)
+        check_one_scaler(key, self.children)
         if live is not None:
             assert wish["kind"] != "Job", f"{key} is applied again, and a Job's pods never change"
         if key == POINTER:
@@ -310,8 +318,11 @@ class World(Resource):
             found.encoder_seen |= self.encoders_of(found.record.encoder) > 0
 
     def _scale(self, name: str, live: Object, share: float) -> None:
-        autoscaler = self.children.get(("HorizontalPodAutoscaler", name))
-        wanted = autoscaler["spec"]["minReplicas"] if autoscaler else live["spec"].get("replicas", 1)
+        bounds = scaler_bounds(self.children, name)
+        wanted = live["spec"].get("replicas", 1)
+        if bounds:
+            # A scaler keeps the number within its bounds, and goes to its minimum without a load.
+            wanted = bounds[0]
         broken = any(name.endswith(f[7:15]) for f in self.broken_encoders)
         live["spec"]["replicas"] = wanted
         live["status"] = {"readyReplicas": 0 if broken else int(wanted * share)}

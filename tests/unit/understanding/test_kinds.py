@@ -1,6 +1,7 @@
 """Which kind of thing a query asks for, and what fits a phone."""
 
 import pytest
+from search_plane.understanding.features import features
 from search_plane.understanding.kinds import kinds_in
 from search_plane.understanding.lexicon import EMPTY, Lexicon
 from search_plane.understanding.synonyms import Synonyms, synonyms_of
@@ -29,10 +30,11 @@ def test_the_kind_is_told_by_the_words_that_few_kinds_have(
     assert sum(share for _, share in kinds) <= 1.001
 
 
-def test_one_pair_of_characters_alone_is_hardly_trusted(lexicon: Lexicon) -> None:
-    (likeliest, *_) = understand("社畜通勤背的包", lexicon, NONE).kinds
-    assert likeliest[0] == "双肩包"
-    assert likeliest[1] <= 0.3
+def test_one_pair_of_characters_alone_is_hardly_trusted_where_the_rest_is_not_known(lexicon: Lexicon) -> None:
+    understood = understand("社畜通勤背的包", lexicon, NONE)
+    assert understood.kinds == (("双肩包", 0.3),)
+    assert 0.1 < understood.known < 0.7
+    assert understand("过年送礼的坚果", lexicon, NONE).kinds == (("坚果礼盒", 1.0),)
 
 
 @pytest.mark.parametrize("text", ["父亲节礼物", "iphone 14", "便宜的", "洗头膏", ""])
@@ -40,12 +42,21 @@ def test_nothing_is_guessed_from_words_that_say_nothing_of_the_kind(lexicon: Lex
     assert understand(text, lexicon, NONE).kinds == ()
 
 
+@pytest.mark.parametrize(
+    ("text", "category"), [("苹果手机", "智能手机"), ("华为手机", "智能手机"), ("大米10斤装", "大米")]
+)
+def test_brands_and_measures_tell_no_kind(lexicon: Lexicon, text: str, category: str) -> None:
+    kinds = dict(understand(text, lexicon, NONE).kinds)
+    assert max(kinds, key=lambda one: kinds[one]) == category
+    assert kinds[category] > 0.6
+
+
 def test_a_synonym_tells_the_kind_that_it_names(lexicon: Lexicon) -> None:
     assert understand("洗头膏", lexicon, synonyms_of(["洗头膏 => 洗发水"])).kinds == (("洗发水", 1.0),)
 
 
 def test_an_empty_lexicon_knows_no_kind() -> None:
-    assert kinds_in("蓝牙耳机", (), EMPTY) == ()
+    assert kinds_in("蓝牙耳机", features("蓝牙耳机"), (), EMPTY) == ()
 
 
 @pytest.mark.parametrize("text", ["华为mate60手机壳", "小米14用的充电器", "华为手机充电线", "苹果手机壳"])
