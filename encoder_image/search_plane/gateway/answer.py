@@ -151,6 +151,8 @@ class Answer(BaseModel):
             "`keyword` = Elasticsearch's search did not answer, or not from all shards; "
             "`catalogue` = Elasticsearch did not answer for all hits; "
             "`vectors` = Milvus may not have seen all rows, there may be nearer products; "
+            "`understood` = while Elasticsearch is away nothing is known to fit what the query's words rule out, "
+            "so that was left aside; "
             "`facets`, `highlight` = asked for, and could not be had."
         )
     )

@@ -12,6 +12,7 @@ from search_plane.gateway.collection import Neighbour
 from search_plane.gateway.faults import Unavailable
 from search_plane.gateway.join import Candidate, Joined, merge
 from search_plane.gateway.sides import Asking, Found, Wanted
+from search_plane.gateway.within import Within
 
 T = TypeVar("T")
 
@@ -32,8 +33,8 @@ class Shown:
 async def join(asking: Asking, wanted: Wanted, found: Found, shown: Shown) -> tuple[Joined, list[str]]:
     """The best `reach` that exist and lie within what is wanted, and what is missing of them.
 
-    Raises Unavailable when the catalogue is away and nothing is known to be within what was asked for: an answer
-    without hits would say that there is nothing.
+    Raises Unavailable when the catalogue is away and nothing is known to be within the caller's filters: an answer
+    without hits would say that there is nothing. What the query's words rule out is let through rather than that.
     """
     now, patience = asyncio.get_running_loop().time(), asking.patience
     # A query may not wait for the catalogue twice.
@@ -78,12 +79,22 @@ async def _live(
             joined = merge(candidates[:known], documents, fields, reach, wanted.within)
     except Unavailable as fault:
         asking.metrics.failed(fault)
-        joined = merge(await spare.known(), documents, fields, reach, wanted.within)
+        stored = await spare.known()
+        joined = merge(stored, documents, fields, reach, wanted.within)
+        if joined.hits or not joined.filtered:
+            return joined, _unjudged(joined)
+        # Who has filtered must not see anything else; what a query's words rule out is a wish.
+        joined = merge(stored, documents, fields, reach, Within(wanted.filters))
         if joined.filtered and not joined.hits:
             raise
+        return joined, [*_unjudged(joined), "understood"]
     finally:
         spare.close()
-    return joined, ["catalogue"] if joined.unknown else []
+    return joined, _unjudged(joined)
+
+
+def _unjudged(joined: Joined) -> list[str]:
+    return ["catalogue"] if joined.unknown else []
 
 
 class _Stored:

@@ -145,6 +145,7 @@ def _wanted(
         depth=depth_for(reach, path.snapshot.milvus.ef, bounds.thins),
         facets=query.facets,
         fusion=fusion,
+        filters=query.filters,
     )
 
 

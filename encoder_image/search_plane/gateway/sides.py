@@ -8,6 +8,7 @@ from search_plane.gateway.answer import Path
 from search_plane.gateway.catalogue_answers import Words
 from search_plane.gateway.catalogue_query import told_facets, words_search
 from search_plane.gateway.faults import Dependency, Unavailable
+from search_plane.gateway.filters import NO_FILTERS, Filters
 from search_plane.gateway.join import Candidate
 from search_plane.gateway.metrics import GatewayMetrics
 from search_plane.gateway.serving import ReleasePath
@@ -49,6 +50,8 @@ class Wanted:
     depth: int
     facets: bool
     fusion: Fusion
+    filters: Filters = NO_FILTERS
+    """The caller's own part of `within`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from search_plane.gateway import sides
 from search_plane.gateway.catalogue_answers import Document
 from search_plane.gateway.collection import Neighbour
 from search_plane.gateway.faults import Unavailable
+from search_plane.gateway.filters import NO_FILTERS, Filters
 from search_plane.gateway.join import Candidate, Joined
 from search_plane.gateway.joining import Shown, join
 from search_plane.gateway.metrics import GatewayMetrics
@@ -17,7 +18,7 @@ from search_plane.gateway.protection.breakers import Breakers
 from search_plane.gateway.protection.circuit import Circuit
 from search_plane.gateway.serving import ReleasePath
 from search_plane.gateway.sides import Asking, Found, Patience, Wanted
-from search_plane.gateway.within import EVERYTHING
+from search_plane.gateway.within import EVERYTHING, Within
 from search_plane.release.policy import BreakerPolicy, Fusion
 from search_plane.understanding.understood import as_written
 
@@ -58,12 +59,18 @@ class Parts:
         return [replace(one, stored={"title": "存档"}) for one in near]
 
 
-async def joined(parts: Parts, found: Found, catalogue: float = LONG) -> tuple[Joined, list[str]]:
-    """The join of a query that has LONG in all."""
+async def joined(
+    parts: Parts,
+    found: Found,
+    catalogue: float = LONG,
+    bounds: Within = EVERYTHING,
+    filters: Filters = NO_FILTERS,
+) -> tuple[Joined, list[str]]:
+    """The join of a query that has LONG in all, within `bounds`, of which the caller has set `filters`."""
     until = asyncio.get_running_loop().time() + LONG
     patience = Patience(LONG, LONG, LONG, catalogue)
     asking = Asking(cast(ReleasePath, parts), GatewayMetrics(), patience, until)
-    wanted = Wanted("fused", as_written("耳机"), EVERYTHING, 10, False, Fusion())
+    wanted = Wanted("fused", as_written("耳机"), bounds, 10, False, Fusion(), filters)
     async with asyncio.timeout(5):
         return await join(asking, wanted, found, Shown(10, 0, 10, False))
 
@@ -153,5 +160,32 @@ def test_a_probe_goes_on_when_its_query_waits_no_longer() -> None:
         async with asyncio.timeout(5):
             await asyncio.gather(*breaker._probes)
         assert breaker.state == "closed"
+
+    asyncio.run(story())
+
+
+AWAY = Unavailable("elasticsearch", "connection", "the catalogue can't be reached")
+
+
+def test_what_only_the_words_rule_out_is_left_aside_rather_than_to_say_nothing() -> None:
+    async def story() -> None:
+        parts = Parts()
+        parts.fault = AWAY
+        answer = await joined(parts, FOUND, bounds=Within(excluded=("存档",)))
+        assert (titles(answer), answer[1]) == (STORED, ["catalogue", "understood"])
+        # Of something that fits nothing is left aside.
+        answer = await joined(parts, FOUND, bounds=Within(excluded=("别的",)))
+        assert (titles(answer), answer[1]) == (STORED, ["catalogue"])
+
+    asyncio.run(story())
+
+
+def test_what_the_caller_filters_is_never_left_aside() -> None:
+    async def story() -> None:
+        parts = Parts()
+        parts.fault = AWAY
+        filters = Filters(brands=("小米",))
+        with pytest.raises(Unavailable, match="can't be reached"):
+            await joined(parts, FOUND, bounds=Within(filters, excluded=("存档",)), filters=filters)
 
     asyncio.run(story())
