@@ -19,7 +19,6 @@ from tests.cluster.index_bed import (
     install,
     the_cluster,
 )
-from tests.testbed.cluster import TestbedError
 from tests.testbed.stores import deploy, reachable
 
 
@@ -74,11 +73,4 @@ def names(bed: Bed) -> Iterator[list[str]]:
     made: list[str] = []
     yield made
     for name in made:
-        try:
-            bed.delete(name)
-        except TestbedError:
-            # Whatever it waits for, leaving its data behind lets it go.
-            bed.patch(name, {"spec": {"deletionPolicy": "Retain"}})
-            bed.delete(name)
-        with bed.elasticsearch() as client:
-            client.indices.delete(index=CATALOGUE_PREFIX + name, ignore_unavailable=True)
+        bed.remove(name)

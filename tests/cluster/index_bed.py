@@ -35,7 +35,15 @@ from demo.parts import (
     WEIGHTS_IMAGE,
 )
 from sample_catalogue import load
-from tests.testbed.cluster import Cluster, bring_up, build_image, cache_root, load_image, patch_gpu
+from tests.testbed.cluster import (
+    Cluster,
+    TestbedError,
+    bring_up,
+    build_image,
+    cache_root,
+    load_image,
+    patch_gpu,
+)
 from tests.testbed.cluster.images import archives_of
 from tests.testbed.crd_serving import await_served
 from tests.testbed.stores import Stores
@@ -265,6 +273,17 @@ class Bed:
     def delete(self, name: str, seconds: float = 120.0) -> None:
         """Delete an index and wait until it and what it owned are gone."""
         self.k("delete", "ssi", name, "--ignore-not-found", f"--timeout={seconds:.0f}s", timeout=seconds + 10)
+
+    def remove(self, name: str) -> None:
+        """Delete an index and its catalogue, whatever is in the way."""
+        try:
+            self.delete(name)
+        except TestbedError:
+            # Whatever it waits for, leaving its data behind lets it go.
+            self.patch(name, {"spec": {"deletionPolicy": "Retain"}})
+            self.delete(name)
+        with self.elasticsearch() as client:
+            client.indices.delete(index=CATALOGUE_PREFIX + name, ignore_unavailable=True)
 
     def operator_requests(self, since: float) -> list[Object]:
         """The operator's write requests that began after `since` (time.time()), Leases apart, as audit events."""
