@@ -44,20 +44,28 @@ class MilvusPool:
     ) -> T:
         """`work(client)` in a thread. Raises MilvusUnavailable for anything that Milvus or the network refuses.
 
-        `within` (seconds) bounds the wait, connecting included; `work` bounds each request by `timeout=`.
+        `within` (seconds) bounds the wait, connecting apart; `work` bounds each request by `timeout=`.
         """
         key = hash((spec.uri, spec.database, tuple(sorted(credentials.milvus.items()))))
         loop = asyncio.get_running_loop()
         try:
+            # pymilvus tries to connect for several times as long as it is told to.
+            async with asyncio.timeout(CALL_SECONDS + 1):
+                client = await loop.run_in_executor(self._threads, self._client, key, spec, credentials)
+        except TimeoutError:
+            raise _unreachable(spec, f"no connection in {CALL_SECONDS + 1:.0f} s") from None
+        except MILVUS_ERRORS as error:
+            raise self._explain(key, spec, error) from error
+        try:
             async with asyncio.timeout(within + CALL_SECONDS):
-                return await loop.run_in_executor(self._threads, self._run, key, spec, credentials, work)
+                return await loop.run_in_executor(self._threads, work, client)
         except TimeoutError:
             self._forget(key)
             raise _unreachable(spec, f"no answer in {within + CALL_SECONDS:.0f} s") from None
         except MILVUS_ERRORS as error:
             raise self._explain(key, spec, error) from error
 
-    def _run(self, key: int, spec: Milvus, credentials: StoreCredentials, work: Callable[[Any], T]) -> T:
+    def _client(self, key: int, spec: Milvus, credentials: StoreCredentials) -> Any:
         client = self._clients.get(key)
         if client is None:
             secret = credentials.milvus
@@ -77,7 +85,7 @@ class MilvusPool:
             if kept is not client:
                 client.close()
                 client = kept
-        return work(client)
+        return client
 
     def _forget(self, key: int) -> None:
         if client := self._clients.pop(key, None):
