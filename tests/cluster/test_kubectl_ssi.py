@@ -122,9 +122,9 @@ def test_on_a_terminal_it_is_drawn_in_place_until_ctrl_c(server: ApiServer, plug
     _put(server, "serving")
     ours, theirs = pty.openpty()
     command = [str(server.kubectl), "ssi", "status", "products", "-n", "search", "-w"]
-    # A session of its own with that terminal, so that Ctrl-C reaches it as it does a user's.
+    # A session of its own with that terminal, so that Ctrl-C reaches it as it does a user's; CI may have it ignored.
     watching = subprocess.Popen(
-        ["setsid", "--ctty", "--wait", *command],
+        ["setsid", "--ctty", "--wait", "env", "--default-signal=INT", *command],
         env=plugin.environment | {"TERM": "xterm", "COLUMNS": "110", "LINES": "60"},
         stdin=theirs,
         stdout=theirs,

@@ -62,7 +62,7 @@ def test_a_change_in_place_ends_with_0(apiserver: ApiServer, live: str) -> None:
     [
         (at("spec.vectorStore.milvus.endpoint", "other:19530"), "can't change while release"),
         (at("spec.search.topK", 200), "ef 128 is below search.topK 200"),
-        (at("spec.encoder.autoscaling.mode", "keda"), "is not served by this version"),
+        (at("spec.slo.p95", "100ms"), "is not served by this version"),
         (at("spec.encoder.autoscaling.minReplicas", 0), "greater than or equal to 1"),
         (at("spec.unknown", 1), 'unknown field "spec.unknown"'),
     ],
