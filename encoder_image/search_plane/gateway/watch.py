@@ -62,6 +62,7 @@ class CollectionWatch:
         self._turns = 0
         self._sentinels: tuple[Sentinel, ...] = ()
         self._probes = 0
+        self._placed = True
         self._random = np.random.default_rng()
 
     async def learn(self) -> None:
@@ -98,7 +99,11 @@ class CollectionWatch:
                 )
             )
             # On its own, as probes may hang on a dead node while another one is about to answer.
-            tasks.create_task(self._keep_asking(self._place, lambda: probe_seconds))
+            tasks.create_task(
+                self._keep_asking(
+                    self._place, lambda: probe_seconds if self._placed else probe_seconds / _IN_DOUBT
+                )
+            )
 
     async def _keep_asking(self, ask: Callable[[], Awaitable[None]], pause: Callable[[], float]) -> None:
         while True:
@@ -149,7 +154,10 @@ class CollectionWatch:
     async def _place(self) -> None:
         """Reads who answers; a node that newly does is doubted before it answers, for its rows come after it."""
         doubted = self.wholeness.doubtful
+        # Milvus does not tell it while a node is away; the one that comes back answers soon after it is named.
+        self._placed = False
         placement = await self._collection.placement(self._deadline())
+        self._placed = True
         self.wholeness.placed(placement, asyncio.get_running_loop().time())
         if self.wholeness.doubtful and not doubted:
             log.warning("collection %s is read by another node", self._collection.target.collection)
