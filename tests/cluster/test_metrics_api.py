@@ -60,11 +60,18 @@ def available(bed: Bed, served: str) -> str:
 def test_encoders_tokens_are_read_through_the_api_server(bed: Bed, available: str) -> None:
     listed = raw(bed, ROOT)
     assert [found["name"] for found in listed["resources"]] == [f"pods/{METRIC}"]
-    answer = raw(bed, tokens_path(available))
-    assert answer["kind"] == "MetricValueList"
-    told = {item["describedObject"]["name"]: item for item in answer["items"]}
-    assert set(told) == {pod["metadata"]["name"] for pod in bed.pods(available, "encoder")}
-    assert all(item["metric"]["name"] == METRIC and item["value"] for item in told.values())
+
+    def told() -> dict[str, Object]:
+        answer = raw(bed, tokens_path(available))
+        assert answer["kind"] == "MetricValueList"
+        return {item["describedObject"]["name"]: item for item in answer["items"]}
+
+    def all_are_told() -> bool:
+        return set(told()) == {pod["metadata"]["name"] for pod in bed.pods(available, "encoder")}
+
+    # One that another test has deleted may still be on its way out.
+    eventually(all_are_told, "every encoder pod, and no other, to be told", LOOKS_WITHIN)
+    assert all(item["metric"]["name"] == METRIC and item["value"] for item in told().values())
 
 
 def test_what_is_unknown_is_an_error_and_no_zero(bed: Bed, available: str) -> None:
